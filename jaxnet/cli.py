@@ -1,0 +1,140 @@
+"""The `jaxnet` command: its arguments. The work is done in `jaxnet.commands`.
+
+Nothing here imports JAX, so that `jaxnet --help` answers at once.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+import jaxnet
+
+EXPECTED_ERRORS = (ValueError, TypeError, OSError, ImportError)
+"""What bad input raises; its message is all that a person at the command needs."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        arguments: The words after `jaxnet`; None takes them from the command line.
+
+    Returns:
+        The exit status: 0, 1 if a training run failed, 2 for bad input.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        if options.command == "train":
+            from jaxnet.commands.train import train
+
+            return train(options)
+        from jaxnet.commands.predict import predict
+
+        return predict(options)
+    except EXPECTED_ERRORS as error:
+        sys.stderr.write(f"jaxnet {options.command}: {error}\n")
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="jaxnet",
+        description="Train neural networks whose gradients are derived by hand, and use them.",
+    )
+    parser.add_argument("--version", action="version", version=f"jaxnet {jaxnet.__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_train(commands.add_parser(
+        "train",
+        help="train a network with one optimizer or several and compare them",
+        description=(
+            "Train a multilayer perceptron once with every optimizer named, from the same start. "
+            "Without arguments: Iris with gradient descent (gd) and Nesterov's accelerated "
+            "gradient (nag). Prints how far the hand-derived gradient agrees with jax.grad and "
+            "with differences, then a table; writes the curves as a picture, the history as CSV "
+            "and the trained models as safetensors."
+        ),
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    ))  # fmt: skip
+    _add_predict(commands.add_parser(
+        "predict",
+        help="apply a trained model to the rows of a CSV file",
+        description=(
+            "Apply a model that `jaxnet train` wrote to the rows of a CSV file and write the "
+            "predictions as CSV. The file needs a column for each of the model's inputs; others "
+            "are ignored."
+        ),
+    ))  # fmt: skip
+    return parser
+
+
+def _add_train(parser: argparse.ArgumentParser) -> None:
+    data = parser.add_argument_group("data")
+    data.add_argument(
+        "--data",
+        default="iris",
+        metavar="NAME|FILE.csv|FOLDER",
+        help="iris, digits, wine, breast_cancer or diabetes; a CSV file with a header; or a "
+        "folder with the four MNIST IDX files",
+    )
+    data.add_argument("--target", help="the CSV column to predict; None is the last one")
+    data.add_argument(
+        "--task",
+        choices=["classification", "regression"],
+        help="what the CSV target is; None decides by its values",
+    )
+    data.add_argument("--test-fraction", type=float, default=0.2, help="share of test rows")
+    data.add_argument(
+        "--raw", action="store_true", help="use the inputs as they are, not standardised"
+    )
+    network = parser.add_argument_group("network")
+    network.add_argument(
+        "--hidden", type=int, nargs="*", default=[16], metavar="N", help="widths of hidden layers"
+    )
+    network.add_argument("--activation", default="softplus", help="of the hidden layers")
+    network.add_argument(
+        "--loss",
+        help="None is softmax_cross_entropy for classes and squared_error for numbers; the errors "
+        "(squared_error, half_squared_error, absolute_error, huber) put a sigmoid on class outputs",
+    )
+    network.add_argument("--no-bias", action="store_true", help="layers without biases")
+    network.add_argument(
+        "--init",
+        default="0.1",
+        metavar="NAME|S",
+        help="initialiser of weights and biases: S for N(0, S^2), or a name such as "
+        "glorot_uniform or he_normal (biases 0)",
+    )
+    network.add_argument("--l2", type=float, default=0.0, help="penalty on squared weights")
+    run = parser.add_argument_group("run")
+    run.add_argument(
+        "--optimizer",
+        nargs="+",
+        default=["gd", "nag"],
+        metavar="NAME",
+        help="gd, momentum, nesterov or nag; each gets a run of its own",
+    )
+    run.add_argument("--learning-rate", type=float, default=0.01, help="step size")
+    run.add_argument("--steps", type=int, default=350, help="number of steps")
+    run.add_argument(
+        "--batch-size", type=int, help="rows a step, in a new order every epoch; None is all"
+    )
+    run.add_argument("--seed", type=int, default=0, help="of the split, the start and the batches")
+    run.add_argument(
+        "--gradient", choices=["hand", "auto"], default="hand", help="hand-derived, or jax.grad"
+    )
+    run.add_argument("--clip-norm", type=float, help="largest global norm of a gradient")
+    run.add_argument(
+        "--out", metavar="FOLDER", help="where results go; None is results/ and the data's name"
+    )
+
+
+def _add_predict(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL", help="a .safetensors file of `jaxnet train`")
+    parser.add_argument("file", metavar="FILE.csv", help="the rows to predict for")
+    parser.add_argument(
+        "--out", metavar="OUT.csv", help="where to write; default: FILE-predictions.csv beside it"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

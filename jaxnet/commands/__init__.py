@@ -1,0 +1,1 @@
+"""What the `jaxnet` command does, one module a subcommand."""
