@@ -50,7 +50,7 @@ class SavedModel:
     def outputs(self, x: ArrayLike) -> np.ndarray:
         """The network's outputs (n, n_out) for raw inputs (n, n_in), in the targets' own units."""
         x = np.asarray(x) if self.inputs is None else self.inputs(np.asarray(x))
-        y: np.ndarray = np.asarray(jax.jit(self.model.apply)(self.params, jax.numpy.asarray(x)))
+        y = np.asarray(jax.jit(self.model.apply)(self.params, jax.numpy.asarray(x)))
         if self.targets is not None:
             y = y * self.targets.std + self.targets.mean
         return y

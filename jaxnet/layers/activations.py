@@ -11,6 +11,7 @@ Notation: sigma(z) = 1 / (1 + exp(-z)); Phi and phi are the distribution functio
 of the standard normal distribution.
 """
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -135,17 +136,16 @@ def gelu(z: Array) -> Array:
 
 def gelu_derivative(z: Array, a: Array) -> Array:
     """f'(z) = Phi(z) + z phi(z)."""
-    phi = jnp.exp(-0.5 * z * z) * (1 / (2 * jnp.pi) ** 0.5)
+    phi = jnp.exp(-0.5 * z * z) / math.sqrt(2 * math.pi)
     return _normal_cdf(z) + z * phi
 
 
 def _normal_cdf(z: Array) -> Array:
     # erfc keeps its relative accuracy where 1 + erf would cancel, at large negative z.
-    cdf: Array = 0.5 * jax.lax.erfc(-z * 0.5**0.5)
-    return cdf
+    return 0.5 * jax.lax.erfc(-z * math.sqrt(0.5))
 
 
-GELU_TANH_SCALE = (2 / jnp.pi) ** 0.5
+GELU_TANH_SCALE = math.sqrt(2 / math.pi)
 GELU_TANH_CUBIC = 0.044715
 
 
@@ -162,8 +162,7 @@ def gelu_tanh_derivative(z: Array, a: Array) -> Array:
 
 
 def _gelu_tanh_inner(z: Array) -> Array:
-    u = GELU_TANH_SCALE * (z + GELU_TANH_CUBIC * z * z * z)
-    return jnp.tanh(u)
+    return jnp.tanh(GELU_TANH_SCALE * (z + GELU_TANH_CUBIC * z * z * z))
 
 
 def silu(z: Array) -> Array:
