@@ -53,7 +53,7 @@ class SavedModel:
         y = np.asarray(jax.jit(self.model.apply)(self.params, jax.numpy.asarray(x)))
         if self.targets is not None:
             y = y * self.targets.std + self.targets.mean
-        return y
+        return np.asarray(y)
 
     def predict(self, x: ArrayLike) -> np.ndarray:
         """Class names (n,) for raw inputs (n, n_in), or the outputs (n, n_out) of a regression."""

@@ -5,8 +5,10 @@ weights and biases from N(0, 1), step 3.0 (Nielsen, Neural Networks and Deep Lea
 
     python scripts/mnist.py FOLDER [--epochs 10] [--seed 1]
 
-About one start in six leaves an output unit saturated for good (seed 0 is one) and ends near 85 %:
-the quadratic cost has no gradient there, which is why the cross-entropy took its place. FOLDER holds the four IDX files, gzipped or not; it may also be named by JAXNET_MNIST.
+FOLDER holds the four IDX files, gzipped or not; JAXNET_MNIST may name it instead.
+
+About one start in six (seed 0 is one) leaves an output unit saturated for good and ends near 85 %:
+the quadratic cost has hardly any gradient there, one reason why the cross-entropy took its place.
 """
 
 import argparse
@@ -61,9 +63,7 @@ def main() -> int:
     )
     for epoch, (accuracy, loss) in enumerate(rows, start=1):
         print(f"{epoch:5d}  {accuracy:13.4f}  {loss:9.4f}")
-    print(
-        f"{result.seconds:.1f} s for {result.steps} steps, {result.compile_seconds:.1f} s to compile"
-    )
+    print(f"{result.steps} steps: {result.seconds:.1f} s, compiling {result.compile_seconds:.1f} s")
     return 0
 
 
