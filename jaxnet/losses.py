@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from jaxnet.layers.activations import exp_minus_abs, relu
 from jaxnet.layers.layer import Params
 from jaxnet.layers.weights import is_weight
 
@@ -81,7 +82,7 @@ def sigmoid_cross_entropy(y: Array, t: Array, label_smoothing: float = 0.0) -> A
     number itself for one. Label smoothing e puts t~ = (1 - e) t + e / 2 in the place of t.
     """
     t = _smoothed(_indicators(y, t), label_smoothing, 2)
-    return _mean_of_rows(jnp.maximum(y, 0) - t * y + jnp.log1p(jnp.exp(-jnp.abs(y))))
+    return _mean_of_rows(relu(y) - t * y + jnp.log1p(exp_minus_abs(y)))
 
 
 def sigmoid_cross_entropy_gradient(y: Array, t: Array, label_smoothing: float = 0.0) -> Array:
@@ -116,7 +117,7 @@ def half_squared_error_gradient(y: Array, t: Array) -> Array:
 def absolute_error(y: Array, t: Array) -> Array:
     """L = 1/n sum_ij |y_ij - t_ij|."""
     _check_same_shape(y, t)
-    return _mean_of_rows(jnp.abs(y - t))
+    return _mean_of_rows(_size(y - t))
 
 
 def absolute_error_gradient(y: Array, t: Array) -> Array:
@@ -202,7 +203,7 @@ def l2_penalty_gradient(params: Params, coefficient: float | Array) -> Params:
 
 def l1_penalty(params: Params, coefficient: float | Array) -> Array:
     """P = coefficient * sum of |w|. Only leaves called "w" count, never biases."""
-    return coefficient * _total([jnp.sum(jnp.abs(w)) for w in _weights(params)])
+    return coefficient * _total([jnp.sum(_size(w)) for w in _weights(params)])
 
 
 def l1_penalty_gradient(params: Params, coefficient: float | Array) -> Params:
@@ -212,6 +213,11 @@ def l1_penalty_gradient(params: Params, coefficient: float | Array) -> Params:
 
 def _weights(params: Params) -> list[Array]:
     return [leaf for path, leaf in jax.tree.leaves_with_path(params) if is_weight(path)]
+
+
+def _size(e: Array) -> Array:
+    # |e| with the derivative sign(e), 0 at e = 0; JAX gives jnp.abs the derivative 1 there.
+    return jnp.sign(e) * e
 
 
 def _total(terms: list[Array]) -> Array:

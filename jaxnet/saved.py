@@ -61,7 +61,7 @@ class SavedModel:
         if not self.classes:
             return y
         numbers = np.argmax(y, axis=-1)  # one output a class
-        return np.asarray(self.classes)[numbers]
+        return np.take(self.classes, numbers)
 
 
 def save(path: str | os.PathLike[str], saved: SavedModel) -> None:

@@ -109,7 +109,7 @@ def elu(z: Array, alpha: float = 1.0) -> Array:
 
 def elu_derivative(z: Array, a: Array, alpha: float = 1.0) -> Array:
     """f'(z) = 1 where z > 0, else alpha exp(z) = a + alpha."""
-    return jnp.where(z > 0, 1, alpha * jnp.exp(jnp.where(z > 0, 0, z)))
+    return jnp.where(z > 0, 1, a + alpha)
 
 
 SELU_ALPHA = 1.6732632423543772848170429916717
@@ -125,8 +125,8 @@ def selu(z: Array) -> Array:
 
 
 def selu_derivative(z: Array, a: Array) -> Array:
-    """f'(z) = lambda elu'(z, alpha)."""
-    return SELU_SCALE * elu_derivative(z, a, SELU_ALPHA)
+    """f'(z) = lambda where z > 0, else lambda alpha exp(z) = a + lambda alpha."""
+    return jnp.where(z > 0, SELU_SCALE, a + SELU_SCALE * SELU_ALPHA)
 
 
 def gelu(z: Array) -> Array:
@@ -181,23 +181,44 @@ def softplus(z: Array) -> Array:
 
     Dugas, Bengio, Belisle, Nadeau & Garcia (2001).
     """
-    return jnp.maximum(z, 0) + jnp.log1p(jnp.exp(-jnp.abs(z)))
+    return relu(z) + jnp.log1p(exp_minus_abs(z))
 
 
 def softplus_derivative(z: Array, a: Array) -> Array:
-    """f'(z) = sigma(z)."""
-    return sigmoid(z)
+    """f'(z) = sigma(z), from the exp(-|z|) that the value has computed already."""
+    return _sigmoid_of(z, exp_minus_abs(z))
+
+
+def exp_minus_abs(z: Array) -> Array:
+    """exp(-|z|), which cannot overflow; at 0 with the derivative of exp(z), as jnp.abs has not."""
+    return jnp.exp(jnp.where(z > 0, -z, z))
+
+
+def _sigmoid_of(z: Array, u: Array) -> Array:
+    """sigma(z) from u = exp(-|z|): 1 / (1 + u) where z > 0, else u / (1 + u)."""
+    return jnp.where(z > 0, 1, u) / (1 + u)
 
 
 def mish(z: Array) -> Array:
-    """f(z) = z tanh(softplus(z)) (Misra, 2020)."""
-    return z * jnp.tanh(softplus(z))
+    """f(z) = z tanh(softplus(z)) (Misra, 2020).
+
+    As tanh(log y) = (y^2 - 1) / (y^2 + 1), with y = 1 + exp(z) a single exponential is enough:
+    t = tanh(softplus(z)) = (e^2 + 2 e) / (e^2 + 2 e + 2), e = exp(z).
+    """
+    return z * _mish_tanh(z, exp_minus_abs(z))
 
 
 def mish_derivative(z: Array, a: Array) -> Array:
     """f'(z) = t + z (1 - t^2) sigma(z) with t = tanh(softplus(z))."""
-    t = jnp.tanh(softplus(z))
-    return t + z * (1 - t * t) * sigmoid(z)
+    u = exp_minus_abs(z)
+    t = _mish_tanh(z, u)
+    return t + z * (1 - t * t) * _sigmoid_of(z, u)
+
+
+def _mish_tanh(z: Array, u: Array) -> Array:
+    """t from u = exp(-|z|); for z > 0 both sides of the fraction are divided by e^2."""
+    numerator = jnp.where(z > 0, 1 + 2 * u, u * (u + 2))
+    return numerator / (numerator + jnp.where(z > 0, 2 * u * u, 2))
 
 
 def softmax(z: Array) -> Array:

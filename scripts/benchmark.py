@@ -1,0 +1,283 @@
+"""Speed and memory of jaxnet against the peers that a user would pick, as ratios.
+
+    python scripts/benchmark.py [--rounds 15] [SECTION ...]
+
+Sections: fit, mlp, layer_norm, cross_entropy, torch, import; all of them by default. Everything runs
+on whatever device JAX finds. The two sides of a row take turns, round after round; the ratio is the
+median over the rounds of theirs / ours, so above 1 means that jaxnet is faster (or smaller).
+Machines differ and are noisy: the ratios are the result, the times only show their scale.
+"""
+
+import argparse
+import importlib.util
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import Array
+
+from jaxnet import models, optim
+from jaxnet.layers import layer_norm
+from jaxnet.losses import LOSSES
+from jaxnet.train import fit
+
+Timed = Callable[[], float]
+"""Runs one side of a comparison once and returns its seconds."""
+
+
+def compare(name: str, ours: Timed, theirs: Timed, rounds: int, note: str = "") -> None:
+    """Let both sides take turns and print the medians and the ratio."""
+    ours(), theirs()
+    pairs = [(ours(), theirs()) for _ in range(rounds)]
+    a, b = (statistics.median(side) for side in zip(*pairs, strict=True))
+    ratio = statistics.median(theirs / ours for ours, theirs in pairs)
+    print(f"  {name:58s} {a * 1e3:9.3f} {b * 1e3:9.3f} ms  {ratio:6.2f}  {note}", flush=True)
+
+
+def calls(function: Any, *arguments: Any, repeat: int = 1) -> Timed:
+    """Time `repeat` calls of a compiled function."""
+
+    def run() -> float:
+        began = time.perf_counter()
+        for _ in range(repeat):
+            result = function(*arguments)
+        jax.block_until_ready(result)
+        return (time.perf_counter() - began) / repeat
+
+    return run
+
+
+def compiled(function: Any, *arguments: Any) -> tuple[Any, float]:
+    """Compile a function; return it and the megabytes of temporary memory it takes."""
+    program = jax.jit(function).lower(*arguments).compile()
+    analysis = program.memory_analysis()
+    return program, analysis.temp_size_in_bytes / 1e6 if analysis else float("nan")
+
+
+def against(name: str, ours: Any, theirs: Any, arguments: tuple[Any, ...], rounds: int) -> None:
+    """Compare two functions of the same arguments in time and in temporary memory."""
+    (ours, our_mb), (theirs, their_mb) = compiled(ours, *arguments), compiled(theirs, *arguments)
+    once = calls(ours, *arguments)()
+    repeat = max(1, min(2000, int(0.02 / once)))
+    note = f"temporary {our_mb:.2f} MB, theirs {their_mb:.2f} MB"
+    compare(
+        name, calls(ours, *arguments, repeat=repeat), calls(theirs, *arguments, repeat=repeat),
+        rounds, note,
+    )  # fmt: skip
+
+
+def classification(sizes: Sequence[int], n: int) -> tuple[Array, Array]:
+    """Random inputs and classes for a network of these sizes."""
+    key_x, key_t = jax.random.split(jax.random.key(0))
+    x = jax.random.normal(key_x, (n, sizes[0]))
+    return x, jax.random.randint(key_t, (n,), 0, sizes[-1])
+
+
+def bench_fit(rounds: int) -> None:
+    """`fit` against the shortest loop with the same arithmetic that one would write by hand."""
+    print("fit against a hand-written lax.scan, a step")
+    for sizes, n, batch_size, epochs in (
+        ((4, 16, 3), 150, None, 20_000),
+        ((64, 32, 10), 1600, 32, 100),
+        ((784, 512, 512, 10), 12_800, 128, 1),
+    ):
+        model = models.mlp(sizes)
+        data = classification(sizes, n)
+        params = model.init(jax.random.key(1))
+        rule = optim.gd(0.01)
+        per_epoch = 1 if batch_size is None else n // batch_size
+        steps = epochs * per_epoch
+
+        def step(carry: Any, batch: Any, model: Any = model, rule: Any = rule) -> Any:
+            params, state = carry
+            value, grads = model.value_and_grad(params, batch)
+            updates, state = rule.update(grads, state, params)
+            return (optax.apply_updates(params, updates), state), value
+
+        def loop(
+            params: Any, data: Any, key: Array, step: Any = step, rule: Any = rule,
+            n: int = n, batch_size: int | None = batch_size, epochs: int = epochs,
+        ) -> Any:  # fmt: skip
+            def epoch(carry: Any, key: Array) -> Any:
+                if batch_size is None:
+                    return step(carry, data)
+                order = jax.random.permutation(key, n)[: n // batch_size * batch_size]
+
+                def batch(carry: Any, rows: Array) -> Any:
+                    return step(carry, (data[0][rows], data[1][rows]))
+
+                return jax.lax.scan(batch, carry, order.reshape(-1, batch_size))
+
+            return jax.lax.scan(epoch, (params, rule.init(params)), jax.random.split(key, epochs))
+
+        by_hand, _ = compiled(loop, params, data, jax.random.key(2))
+
+        def ours(model: Any = model, data: Any = data, params: Any = params, rule: Any = rule,
+                 steps: int = steps, batch_size: int | None = batch_size) -> float:  # fmt: skip
+            result = fit(
+                model, rule, data, steps=steps, batch_size=batch_size, params=params,
+                key=jax.random.key(2), progress=False,
+            )  # fmt: skip
+            return result.seconds / result.steps
+
+        def theirs(run: Timed = calls(by_hand, params, data, jax.random.key(2)),
+                   steps: int = steps) -> float:  # fmt: skip
+            return run() / steps
+
+        name = f"{list(sizes)}, batch {batch_size or 'all'}, {steps} steps"
+        compare(name, ours, theirs, rounds)
+
+
+def bench_mlp(rounds: int) -> None:
+    """The hand-derived gradient of whole networks against `jax.grad` of the same loss."""
+    print("hand-derived gradient of an mlp against jax.grad of its loss")
+    for sizes, activation, n in (
+        ((64, 32, 10), "tanh", 32),
+        ((784, 512, 512, 10), "relu", 128),
+        ((784, 512, 512, 10), "gelu", 128),
+        ((256, 256, 256, 256, 10), "softplus", 1024),
+    ):
+        model = models.mlp(sizes, activation, l2=1e-4)
+        arguments = (model.init(jax.random.key(0)), classification(sizes, n))
+        name = f"{list(sizes)} {activation}, batch {n}"
+        against(name, model.value_and_grad, jax.value_and_grad(model.loss), arguments, rounds)
+
+
+def bench_layer_norm(rounds: int) -> None:
+    """Layer normalisation, output and gradients, against `jax.vjp` of the same forward pass."""
+    print("layer normalisation (4096, 1024), output and gradients")
+    layer = layer_norm(1024)
+    params = layer.init(jax.random.key(0))
+    x, dy = jax.random.normal(jax.random.key(1), (2, 4096, 1024))
+
+    def hand(params: Any, x: Array, dy: Array) -> Any:
+        y, residuals = layer.forward(params, x)
+        return y, layer.backward(params, residuals, dy)
+
+    def auto(params: Any, x: Array, dy: Array) -> Any:
+        y, pullback = jax.vjp(lambda p, x: layer.forward(p, x)[0], params, x)
+        return y, pullback(dy)
+
+    against("jax.vjp of our forward", hand, auto, (params, x, dy), rounds)
+
+
+def bench_cross_entropy(rounds: int) -> None:
+    """Softmax cross-entropy with its gradient against `jax.grad` of the forms people write."""
+    print("softmax cross-entropy and its gradient, logits (4096, 10000)")
+    loss = LOSSES["softmax_cross_entropy"]
+    y = jax.random.normal(jax.random.key(0), (4096, 10_000))
+    t = jax.random.randint(jax.random.key(1), (4096,), 0, 10_000)
+
+    def hand(y: Array, t: Array) -> Any:
+        return loss.value(y, t), loss.gradient(y, t)
+
+    def log_softmax(y: Array, t: Array) -> Array:
+        return -jnp.mean(jnp.take_along_axis(jax.nn.log_softmax(y), t[:, None], axis=-1))
+
+    def one_hot(y: Array, t: Array) -> Array:
+        return jnp.mean(optax.softmax_cross_entropy(y, jax.nn.one_hot(t, y.shape[-1])))
+
+    def integer_labels(y: Array, t: Array) -> Array:
+        return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(y, t))
+
+    for name, theirs in (
+        ("jax.grad of the entry of jax.nn.log_softmax", log_softmax),
+        ("jax.grad of optax.softmax_cross_entropy on one-hot labels", one_hot),
+        ("jax.grad of optax's form with integer labels", integer_labels),
+        ("jax.grad of our own value", loss.value),
+    ):
+        against(name, hand, jax.value_and_grad(theirs), (y, t), rounds)
+
+
+def bench_torch(rounds: int) -> None:
+    """`fit` against the same training in eager PyTorch."""
+    print("fit against eager PyTorch, [784, 512, 512, 10], batch 128, a step")
+    if importlib.util.find_spec("torch") is None:
+        print("  torch is not installed: left out")
+        return
+    import torch
+
+    sizes, n, batch_size = (784, 512, 512, 10), 12_800, 128
+    model, (x, t) = models.mlp(sizes), classification(sizes, n)
+    params = model.init(jax.random.key(0))
+    steps = n // batch_size
+    device = "cuda" if torch.cuda.is_available() and jax.default_backend() == "gpu" else "cpu"
+    torch_x = torch.tensor(np.asarray(x), device=device)
+    torch_t = torch.tensor(np.asarray(t), device=device).long()
+    layers: list[Any] = []
+    for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True):
+        layers += [torch.nn.Linear(n_in, n_out), torch.nn.ReLU()]
+    net = torch.nn.Sequential(*layers[:-1]).to(device)
+    rule = torch.optim.SGD(net.parameters(), lr=0.01)
+
+    def ours() -> float:
+        result = fit(
+            model, optim.gd(0.01), (x, t), steps=steps, batch_size=batch_size, params=params,
+            progress=False,
+        )  # fmt: skip
+        return result.seconds / result.steps
+
+    def theirs() -> float:
+        began = time.perf_counter()
+        losses = []
+        for rows in torch.randperm(n, device=device).split(batch_size):
+            rule.zero_grad()
+            loss = torch.nn.functional.cross_entropy(net(torch_x[rows]), torch_t[rows])
+            loss.backward()
+            rule.step()
+            losses.append(loss.detach())
+        torch.stack(losses).cpu()
+        return (time.perf_counter() - began) / steps
+
+    compare(f"torch {torch.__version__}, {torch.get_num_threads()} threads", ours, theirs, rounds)
+
+
+def bench_import(rounds: int) -> None:
+    """What `import jaxnet` with all that training uses adds to `import jax, optax`."""
+    print("import, seconds in a new process")
+
+    def seconds(modules: str) -> float:
+        code = f"import time; t = time.perf_counter(); import {modules}; print(time.perf_counter() - t)"
+        return float(subprocess.check_output([sys.executable, "-c", code]))
+
+    base = "jax, optax"
+    for modules in ("jaxnet", "jaxnet.train, jaxnet.optim, jaxnet.data"):
+        added = [seconds(f"{base}, {modules}") - seconds(base) for _ in range(min(rounds, 7))]
+        print(f"  {modules} adds {statistics.median(added):.3f} s to {base}", flush=True)
+
+
+SECTIONS: dict[str, Callable[[int], None]] = {
+    "fit": bench_fit,
+    "mlp": bench_mlp,
+    "layer_norm": bench_layer_norm,
+    "cross_entropy": bench_cross_entropy,
+    "torch": bench_torch,
+    "import": bench_import,
+}
+
+
+def main() -> int:
+    """Run the sections that are named, or all."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("sections", nargs="*", metavar="SECTION", help=", ".join(SECTIONS))
+    parser.add_argument("--rounds", type=int, default=15)
+    options = parser.parse_args()
+    unknown = [s for s in options.sections if s not in SECTIONS]
+    if unknown:
+        parser.error(f"unknown section {', '.join(unknown)}; expected {', '.join(SECTIONS)}")
+    print(f"jax {jax.__version__} on {jax.devices()[0].device_kind}, optax {optax.__version__}")
+    print(f"  {'':58s} {'ours':>9s} {'theirs':>9s}     {'ratio':>6s}")
+    for section in options.sections or SECTIONS:
+        SECTIONS[section](options.rounds)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
