@@ -84,7 +84,9 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     )
     data.add_argument("--test-fraction", type=float, default=0.2, help="share of test rows")
     data.add_argument(
-        "--raw", action="store_true", help="use the inputs as they are, not standardised"
+        "--raw",
+        action="store_true",
+        help="use the inputs as they are, not standardised (pixels of MNIST always are)",
     )
     network = parser.add_argument_group("network")
     network.add_argument(

@@ -96,13 +96,13 @@ def _optimizers(names: list[str]) -> dict[str, Any]:
 
 
 def _problem(options: argparse.Namespace) -> Problem:
-    name, target = options.data, "target"
+    name, target, ready = options.data, "target", options.raw
     if options.data in data.BUNDLED:
         dataset = data.BUNDLED[options.data]()
         train, test = data.split(dataset, options.test_fraction, seed=options.seed)
     elif Path(options.data).is_dir():
         train, test = data.mnist(options.data)
-        name, target = "mnist", "digit"
+        name, target, ready = "mnist", "digit", True  # pixels are in [0, 1] already
     elif Path(options.data).suffix.lower() == ".csv":
         dataset = data.csv(options.data, target=options.target, task=options.task)
         name, target = Path(options.data).stem, options.target or "target"
@@ -112,7 +112,7 @@ def _problem(options: argparse.Namespace) -> Problem:
             f"--data {options.data}: expected one of {', '.join(data.BUNDLED)}, a CSV file "
             "(FILE.csv), or a folder that exists with the MNIST files"
         )
-    inputs = None if options.raw else data.standardizer(train.x)
+    inputs = None if ready else data.standardizer(train.x)
     targets = None if train.classes else data.standardizer(train.t)
     encode = _encoding(options, train)
 
@@ -214,7 +214,7 @@ def _print_table(
         table.add_column(heading, justify="left" if heading == "optimizer" else "right")
     for name, result in results.items():
         batches = (problem.train, problem.test)
-        losses = [f"{float(jax.jit(model.loss)(result.params, b)):.4f}" for b in batches]
+        losses = [f"{float(jax.jit(model.loss)(result.params, b)):.4g}" for b in batches]
         scores = [f"{_score(model, result.params, b):.3f}" for b in batches]
         label = f"{name} (failed)" if name in failures else name
         table.add_row(

@@ -216,7 +216,7 @@ def mish_derivative(z: Array, a: Array) -> Array:
 
 
 def _mish_tanh(z: Array, u: Array) -> Array:
-    """t from u = exp(-|z|); for z > 0 both sides of the fraction are divided by e^2."""
+    """Return t from u = exp(-|z|); for z > 0 both sides of the fraction are divided by e^2."""
     numerator = jnp.where(z > 0, 1 + 2 * u, u * (u + 2))
     return numerator / (numerator + jnp.where(z > 0, 2 * u * u, 2))
 

@@ -208,10 +208,12 @@ def _nonfinite(result: FitResult, params: Params, steps: int) -> NonFiniteError:
         smaller = "" if rate is None else f", for instance {float(rate) / 10:.4g}"
         message += (
             f" It was {losses[0]:.4g} at step 0 and {losses[-2]:.4g} just before. Try a smaller "
-            f"learning rate{smaller}, standardised inputs, or clip_norm=1.0. The parameters at "
-            "which the loss was last finite are in this error's result.params."
+            f"learning rate{smaller}, standardised inputs, or a limit on the gradient's norm "
+            "(clip_norm=1.0)."
         )
-    return NonFiniteError(message, dataclasses.replace(result, params=params))
+    error = NonFiniteError(message, dataclasses.replace(result, params=params))
+    error.add_note("The parameters at which the loss was last finite: result.params of this error.")
+    return error
 
 
 def _sampler(n: int, batch_size: int | None, sampling: str) -> Sampler | None:
