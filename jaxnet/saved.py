@@ -60,8 +60,8 @@ class SavedModel:
         y = self.outputs(x)
         if not self.classes:
             return y
-        numbers = np.argmax(y, axis=-1)  # one output a class
-        return np.take(self.classes, numbers)
+        names: np.ndarray = np.array(self.classes)[np.argmax(y, axis=-1)]  # one output a class
+        return names
 
 
 def save(path: str | os.PathLike[str], saved: SavedModel) -> None:

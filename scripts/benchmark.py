@@ -2,10 +2,10 @@
 
     python scripts/benchmark.py [--rounds 15] [SECTION ...]
 
-Sections: fit, mlp, layer_norm, cross_entropy, torch, import; all of them by default. Everything runs
-on whatever device JAX finds. The two sides of a row take turns, round after round; the ratio is the
-median over the rounds of theirs / ours, so above 1 means that jaxnet is faster (or smaller).
-Machines differ and are noisy: the ratios are the result, the times only show their scale.
+Sections: fit, mlp, layer_norm, cross_entropy, torch, import; all of them by default. Everything
+runs on whatever device JAX finds. The two sides of a row take turns, round after round; the ratio
+is the median over the rounds of theirs / ours, so above 1 means that jaxnet is faster. Machines
+differ and are noisy: the ratios are the result, the times only show their scale.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import jax
@@ -48,7 +49,7 @@ def calls(function: Any, *arguments: Any, repeat: int = 1) -> Timed:
         began = time.perf_counter()
         for _ in range(repeat):
             result = function(*arguments)
-        jax.block_until_ready(result)
+        jax.block_until_ready(result)  # type: ignore[no-untyped-call]
         return (time.perf_counter() - began) / repeat
 
     return run
@@ -83,56 +84,47 @@ def classification(sizes: Sequence[int], n: int) -> tuple[Array, Array]:
 def bench_fit(rounds: int) -> None:
     """`fit` against the shortest loop with the same arithmetic that one would write by hand."""
     print("fit against a hand-written lax.scan, a step")
-    for sizes, n, batch_size, epochs in (
-        ((4, 16, 3), 150, None, 20_000),
-        ((64, 32, 10), 1600, 32, 100),
-        ((784, 512, 512, 10), 12_800, 128, 1),
-    ):
-        model = models.mlp(sizes)
-        data = classification(sizes, n)
-        params = model.init(jax.random.key(1))
-        rule = optim.gd(0.01)
-        per_epoch = 1 if batch_size is None else n // batch_size
-        steps = epochs * per_epoch
+    compare_fit((4, 16, 3), 150, None, 20_000, rounds)
+    compare_fit((64, 32, 10), 1600, 32, 200, rounds)
+    compare_fit((784, 512, 512, 10), 12_800, 128, 3, rounds)
 
-        def step(carry: Any, batch: Any, model: Any = model, rule: Any = rule) -> Any:
-            params, state = carry
-            value, grads = model.value_and_grad(params, batch)
-            updates, state = rule.update(grads, state, params)
-            return (optax.apply_updates(params, updates), state), value
 
-        def loop(
-            params: Any, data: Any, key: Array, step: Any = step, rule: Any = rule,
-            n: int = n, batch_size: int | None = batch_size, epochs: int = epochs,
-        ) -> Any:  # fmt: skip
-            def epoch(carry: Any, key: Array) -> Any:
-                if batch_size is None:
-                    return step(carry, data)
-                order = jax.random.permutation(key, n)[: n // batch_size * batch_size]
+def compare_fit(
+    sizes: Sequence[int], n: int, batch_size: int | None, epochs: int, rounds: int
+) -> None:
+    """One row of `bench_fit`."""
+    model, rule, data = models.mlp(sizes), optim.gd(0.01), classification(sizes, n)
+    params, key = model.init(jax.random.key(1)), jax.random.key(2)
+    steps = epochs * (1 if batch_size is None else n // batch_size)
 
-                def batch(carry: Any, rows: Array) -> Any:
-                    return step(carry, (data[0][rows], data[1][rows]))
+    def step(carry: Any, batch: Any) -> Any:
+        params, state = carry
+        value, grads = model.value_and_grad(params, batch)
+        updates, state = rule.update(grads, state, params)
+        return (optax.apply_updates(params, updates), state), value
 
-                return jax.lax.scan(batch, carry, order.reshape(-1, batch_size))
+    def epoch(carry: Any, key: Array) -> Any:
+        if batch_size is None:
+            return step(carry, data)
+        order = jax.random.permutation(key, n).reshape(-1, batch_size)
+        return jax.lax.scan(lambda c, rows: step(c, (data[0][rows], data[1][rows])), carry, order)
 
-            return jax.lax.scan(epoch, (params, rule.init(params)), jax.random.split(key, epochs))
+    def loop(params: Any, key: Array) -> Any:
+        return jax.lax.scan(epoch, (params, rule.init(params)), jax.random.split(key, epochs))
 
-        by_hand, _ = compiled(loop, params, data, jax.random.key(2))
+    by_hand, _ = compiled(loop, params, key)
 
-        def ours(model: Any = model, data: Any = data, params: Any = params, rule: Any = rule,
-                 steps: int = steps, batch_size: int | None = batch_size) -> float:  # fmt: skip
-            result = fit(
-                model, rule, data, steps=steps, batch_size=batch_size, params=params,
-                key=jax.random.key(2), progress=False,
-            )  # fmt: skip
-            return result.seconds / result.steps
+    def ours() -> float:
+        result = fit(
+            model, rule, data, steps=steps, batch_size=batch_size, params=params, key=key,
+            progress=False,
+        )  # fmt: skip
+        return result.seconds / steps
 
-        def theirs(run: Timed = calls(by_hand, params, data, jax.random.key(2)),
-                   steps: int = steps) -> float:  # fmt: skip
-            return run() / steps
+    def theirs() -> float:
+        return calls(by_hand, params, key)() / steps
 
-        name = f"{list(sizes)}, batch {batch_size or 'all'}, {steps} steps"
-        compare(name, ours, theirs, rounds)
+    compare(f"{list(sizes)}, batch {batch_size or 'all'}, {steps} steps", ours, theirs, rounds)
 
 
 def bench_mlp(rounds: int) -> None:
@@ -212,7 +204,7 @@ def bench_torch(rounds: int) -> None:
     torch_x = torch.tensor(np.asarray(x), device=device)
     torch_t = torch.tensor(np.asarray(t), device=device).long()
     layers: list[Any] = []
-    for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True):
+    for n_in, n_out in pairwise(sizes):
         layers += [torch.nn.Linear(n_in, n_out), torch.nn.ReLU()]
     net = torch.nn.Sequential(*layers[:-1]).to(device)
     rule = torch.optim.SGD(net.parameters(), lr=0.01)
@@ -227,10 +219,10 @@ def bench_torch(rounds: int) -> None:
     def theirs() -> float:
         began = time.perf_counter()
         losses = []
-        for rows in torch.randperm(n, device=device).split(batch_size):
+        for rows in torch.randperm(n, device=device).split(batch_size):  # type: ignore[no-untyped-call]
             rule.zero_grad()
             loss = torch.nn.functional.cross_entropy(net(torch_x[rows]), torch_t[rows])
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             rule.step()
             losses.append(loss.detach())
         torch.stack(losses).cpu()
@@ -244,7 +236,8 @@ def bench_import(rounds: int) -> None:
     print("import, seconds in a new process")
 
     def seconds(modules: str) -> float:
-        code = f"import time; t = time.perf_counter(); import {modules}; print(time.perf_counter() - t)"
+        clock = "time.perf_counter()"
+        code = f"import time; t = {clock}; import {modules}; print({clock} - t)"
         return float(subprocess.check_output([sys.executable, "-c", code]))
 
     base = "jax, optax"

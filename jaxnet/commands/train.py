@@ -1,8 +1,8 @@
 """`jaxnet train`: the same network trained once with every optimizer named."""
 
 import argparse
+import math
 import sys
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxnet import check, data, models, optim, plot, saved
-from jaxnet.data import Dataset, Standardizer
+from jaxnet import check, models, optim, plot, saved
+from jaxnet.commands.problem import Problem, initialisers, network_spec, read_problem
 from jaxnet.extras import require
 from jaxnet.files import replacing
-from jaxnet.layers import INITIALIZERS, normal
 from jaxnet.layers.layer import Params
 from jaxnet.models import Batch, Model
 from jaxnet.train import FitResult, NonFiniteError, accuracy, fit
@@ -29,29 +28,16 @@ CHECKED_ROWS = 32
 """The gradient is compared with its witnesses on this many training rows."""
 
 
-@dataclass(frozen=True)
-class Problem:
-    """The data as the network sees them, and what is needed to undo that."""
-
-    name: str
-    target: str
-    train: Batch
-    test: Batch
-    dataset: Dataset  # the training part, for its names
-    inputs: Standardizer | None
-    targets: Standardizer | None
-
-
 def train(options: argparse.Namespace) -> int:
     """Run `jaxnet train`; 0, or 1 if a run ended in a loss that is not finite."""
     console = require("rich.console", "command").Console()
     for module, extra in (("matplotlib.figure", "plot"), ("safetensors.numpy", "command")):
         require(module, extra)  # rather now than after the training
     factories = _optimizers(options.optimizer)
-    problem = _problem(options)
-    spec = _spec(options, problem)
+    problem = read_problem(options)
+    spec = network_spec(options, problem)
     key = jax.random.key(options.seed)
-    model = models.mlp(**spec, **_initialisers(options.init))
+    model = models.mlp(**spec, **initialisers(options.init))
     params = jax.jit(model.init)(key)
 
     _print_problem(console, problem, spec, params)
@@ -77,10 +63,10 @@ def train(options: argparse.Namespace) -> int:
             )
         except NonFiniteError as error:
             results[name], failures[name] = error.result, str(error)
-    _print_table(console, model, problem, results, failures)
+    _print_results(console, model, problem, results, failures)
     out = Path(options.out or Path("results") / problem.name)
-    _write(out, problem, spec, results, failures)
-    console.print(f"written to {out}: " + ", ".join(sorted(p.name for p in out.iterdir())))
+    written = _write(out, problem, spec, results, failures)
+    console.print(f"written to {out}: {', '.join(written)}")
     for name, message in failures.items():
         sys.stderr.write(f"jaxnet train: {name}: {message}\n")
     return 1 if failures else 0
@@ -95,78 +81,6 @@ def _optimizers(names: list[str]) -> dict[str, Any]:
     return {name: OPTIMIZERS[name] for name in names}
 
 
-def _problem(options: argparse.Namespace) -> Problem:
-    name, target, ready = options.data, "target", options.raw
-    if options.data in data.BUNDLED:
-        dataset = data.BUNDLED[options.data]()
-        train, test = data.split(dataset, options.test_fraction, seed=options.seed)
-    elif Path(options.data).is_dir():
-        train, test = data.mnist(options.data)
-        name, target, ready = "mnist", "digit", True  # pixels are in [0, 1] already
-    elif Path(options.data).suffix.lower() == ".csv":
-        dataset = data.csv(options.data, target=options.target, task=options.task)
-        name, target = Path(options.data).stem, options.target or "target"
-        train, test = data.split(dataset, options.test_fraction, seed=options.seed)
-    else:
-        raise ValueError(
-            f"--data {options.data}: expected one of {', '.join(data.BUNDLED)}, a CSV file "
-            "(FILE.csv), or a folder that exists with the MNIST files"
-        )
-    inputs = None if ready else data.standardizer(train.x)
-    targets = None if train.classes else data.standardizer(train.t)
-    encode = _encoding(options, train)
-
-    def seen(part: Dataset) -> Batch:
-        x = part.x if inputs is None else inputs(part.x)
-        t = encode(part.t) if targets is None else targets(part.t)
-        return jax.numpy.asarray(x, dtype=float), jax.numpy.asarray(t)
-
-    return Problem(name, target, seen(train), seen(test), train, inputs, targets)
-
-
-def _is_error_loss(loss: str | None) -> bool:
-    """Whether a loss compares numbers, so that classes must become one-hot rows for it."""
-    return loss is not None and (loss.endswith("_error") or loss == "huber")
-
-
-def _encoding(options: argparse.Namespace, train: Dataset) -> Any:
-    if train.classes and _is_error_loss(options.loss):
-        return lambda t: data.one_hot(t, len(train.classes))
-    return lambda t: t
-
-
-def _spec(options: argparse.Namespace, problem: Problem) -> dict[str, Any]:
-    """The arguments of `models.mlp`."""
-    classes = problem.dataset.classes
-    loss = options.loss or ("softmax_cross_entropy" if classes else "squared_error")
-    if not classes and not _is_error_loss(loss):
-        raise ValueError(
-            f"--loss {loss} is for classes, but {problem.target} of {problem.name} is a number; "
-            "use squared_error, half_squared_error, absolute_error or huber"
-        )
-    n_out = len(classes) or problem.train[1].shape[1]
-    return {
-        "sizes": [problem.train[0].shape[1], *options.hidden, n_out],
-        "activation": options.activation,
-        "loss": loss,
-        "output": "sigmoid" if classes and _is_error_loss(loss) else "identity",
-        "bias": not options.no_bias,
-        "l2": options.l2,
-    }
-
-
-def _initialisers(spec: str) -> dict[str, Any]:
-    if spec in INITIALIZERS:
-        return {"w_init": spec}
-    try:
-        std = float(spec)
-    except ValueError:
-        raise ValueError(
-            f"--init {spec}: expected a number S for N(0, S^2), or one of {', '.join(INITIALIZERS)}"
-        ) from None
-    return {"w_init": normal(std), "b_init": normal(std)}
-
-
 def _print_problem(console: Any, problem: Problem, spec: dict[str, Any], params: Params) -> None:
     count = sum(leaf.size for leaf in jax.tree.leaves(params))
     sizes = " -> ".join(map(str, spec["sizes"]))
@@ -178,50 +92,50 @@ def _print_problem(console: Any, problem: Problem, spec: dict[str, Any], params:
 
 
 def _print_agreement(console: Any, rows: tuple[check.Agreement, ...]) -> None:
-    table = require("rich.table", "command").Table(
-        title="the hand-derived gradient against two witnesses (relative error, float64)"
-    )
-    table.add_column("leaf")
-    table.add_column("shape")
-    table.add_column("jax.grad", justify="right")
-    table.add_column("differences", justify="right")
-    table.add_column("entries compared", justify="right")
+    title = "the hand-derived gradient against two witnesses: relative error in float64"
+    table = _table(title, "leaf", "shape", "jax.grad", "differences", "entries compared")
     for row in rows:
-        size = int(np.prod(row.shape))
         table.add_row(
             row.leaf,
             str(row.shape),
             f"{row.hand_auto:.1e}",
             f"{row.hand_differences:.1e}",
-            f"{row.compared} of {size}",
+            f"{row.compared} of {math.prod(row.shape)}",
         )
     console.print(table)
 
 
-def _print_table(
+def _print_results(
     console: Any,
     model: Model,
     problem: Problem,
     results: dict[str, FitResult],
     failures: dict[str, str],
 ) -> None:
-    measure = "accuracy" if problem.dataset.classes else "R2"
-    table = require("rich.table", "command").Table(
-        title="training" if problem.targets is None else "training (losses of standardised targets)"
-    )
-    for heading in ("optimizer", "steps", "train loss", "test loss", f"train {measure}",
-                    f"test {measure}", "seconds", "compiling"):  # fmt: skip
-        table.add_column(heading, justify="left" if heading == "optimizer" else "right")
+    measure = "accuracy" if problem.dataset.classes else "R^2"
+    title = "results" if problem.targets is None else "results (losses of standardised targets)"
+    headings = ["steps", "train\nloss", "test\nloss", f"train\n{measure}", f"test\n{measure}"]
+    table = _table(title, "optimizer", *headings, "run\n(s)", "compile\n(s)")
     for name, result in results.items():
         batches = (problem.train, problem.test)
         losses = [f"{float(jax.jit(model.loss)(result.params, b)):.4g}" for b in batches]
-        scores = [f"{_score(model, result.params, b):.3f}" for b in batches]
+        scores = [f"{_score(model, result.params, b):.3g}" for b in batches]
+        times = [f"{result.seconds:.2f}", f"{result.compile_seconds:.2f}"]
         label = f"{name} (failed)" if name in failures else name
-        table.add_row(
-            label, str(result.steps), *losses, *scores,
-            f"{result.seconds:.2f}", f"{result.compile_seconds:.2f}",
-        )  # fmt: skip
+        table.add_row(label, str(result.steps), *losses, *scores, *times)
     console.print(table)
+
+
+def _table(title: str, first: str, *others: str) -> Any:
+    """A table that fits 80 columns: the first column of words, the others of numbers."""
+    box = require("rich.box", "command").SIMPLE_HEAD
+    table = require("rich.table", "command").Table(
+        title=title, title_justify="left", box=box, pad_edge=False
+    )
+    table.add_column(first)
+    for heading in others:
+        table.add_column(heading, justify="right")
+    return table
 
 
 def _score(model: Model, params: Params, batch: Batch) -> float:
@@ -238,7 +152,8 @@ def _write(
     spec: dict[str, Any],
     results: dict[str, FitResult],
     failures: dict[str, str],
-) -> None:
+) -> list[str]:
+    """Write the picture, the history and the models; return the files' names."""
     title = problem.name + ("" if not failures else f" ({', '.join(failures)} failed)")
     figure = plot.training_curves({n: r.history for n, r in results.items()}, title=title)
     plot.save(figure, out / "curves.png")
@@ -250,10 +165,11 @@ def _write(
             inputs=problem.inputs,
             targets=problem.targets,
             features=problem.dataset.features,
-            target=problem.target,
+            target=problem.dataset.target,
             classes=problem.dataset.classes,
         )
         saved.save(out / f"{name}.safetensors", model)
+    return ["curves.png", "history.csv", *(f"{name}.safetensors" for name in results)]
 
 
 def _write_history(path: Path, results: dict[str, FitResult]) -> None:

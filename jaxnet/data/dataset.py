@@ -15,12 +15,14 @@ class Dataset(NamedTuple):
             `classes`; for regression floats of shape (n, n_out).
         features: Names of the n_in columns of x.
         classes: Names of the classes; empty for regression.
+        target: Name of what t is.
     """
 
     x: NDArray[np.floating[Any]]
     t: NDArray[Any]
     features: tuple[str, ...]
     classes: tuple[str, ...]
+    target: str = "target"
 
 
 def one_hot(t: ArrayLike, n_classes: int) -> NDArray[np.float32]:

@@ -120,6 +120,7 @@ def _part(folder: Path, part: str) -> Dataset:
         t=labels.astype(np.int32),
         features=tuple(f"pixel_{i}_{j}" for i in range(28) for j in range(28)),
         classes=tuple(str(digit) for digit in range(10)),
+        target="digit",
     )
 
 

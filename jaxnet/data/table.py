@@ -58,7 +58,7 @@ def csv(
             "separated by commas"
         )
     t, classes = _targets(cells, target, task)
-    return Dataset(_matrix(cells, features), t, features, classes)
+    return Dataset(_matrix(cells, features), t, features, classes, target)
 
 
 def csv_features(path: str | PathLike[str], features: Sequence[str]) -> NDArray[np.float64]:

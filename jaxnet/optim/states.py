@@ -28,7 +28,7 @@ def eval_params(state: Any, params: Any) -> Any:
 
     for node in jax.tree.leaves(state, is_leaf=is_answer):
         if is_answer(node):
-            return unmasked(node.eval_params(params), params)
+            params = unmasked(node.eval_params(params), params)  # groups have a rule each
     return params
 
 

@@ -141,7 +141,8 @@ def training_step(
 
 def _set(array: Array, entry: Array, value: Array) -> Array:
     # Not array.at[entry].set(value), which is a scatter: several times slower inside a loop.
-    return jax.lax.dynamic_update_index_in_dim(array, value.astype(array.dtype), entry, 0)
+    written: Array = jax.lax.dynamic_update_index_in_dim(array, value.astype(array.dtype), entry, 0)
+    return written
 
 
 def _with_statistics(params: Params, observed: Params) -> Params:
