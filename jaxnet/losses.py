@@ -17,7 +17,7 @@ from jax import Array
 
 from jaxnet.layers.activations import exp_minus_abs, relu
 from jaxnet.layers.layer import Params
-from jaxnet.layers.weights import is_weight
+from jaxnet.layers.leaves import is_weight
 
 
 class Loss(NamedTuple):
@@ -44,7 +44,7 @@ def softmax_cross_entropy(y: Array, t: Array, label_smoothing: float = 0.0) -> A
     if _are_classes(y, t):
         picked = jnp.take_along_axis(y, t[:, None], axis=-1)[:, 0]  # (n,)
         cost = log_sum + (1 - label_smoothing) * (m[:, 0] - picked)
-        if not _is_zero(label_smoothing):
+        if not is_zero(label_smoothing):
             cost = cost + label_smoothing * (m[:, 0] - jnp.mean(y, axis=-1))
     else:
         t = _smoothed(t, label_smoothing, y.shape[-1])
@@ -58,15 +58,16 @@ def softmax_cross_entropy_gradient(y: Array, t: Array, label_smoothing: float = 
     From d log s_ij / dy_ik = [j = k] - s_ik. One pass finds the row's m and S, one writes the
     gradient: neither s nor a one-hot matrix is kept.
     """
+    _check_rows(y)
     n, k = y.shape
     m = jnp.max(y, axis=-1, keepdims=True)
     e = jnp.exp(y - m)
     total = jnp.sum(e, axis=-1, keepdims=True)
     if _are_classes(y, t):
         share = e * (1 / (n * total))  # s / n
-        is_target = jax.lax.broadcasted_iota(t.dtype, y.shape, 1) == t[:, None]
+        is_target = jax.lax.broadcasted_iota(jnp.int32, y.shape, 1) == t[:, None]
         dy = jnp.where(is_target, share - (1 - label_smoothing) / n, share)
-        return dy if _is_zero(label_smoothing) else dy - label_smoothing / (k * n)
+        return dy if is_zero(label_smoothing) else dy - label_smoothing / (k * n)
     t = _smoothed(t, label_smoothing, k)
     return (e * (jnp.sum(t, axis=-1, keepdims=True) / total) - t) / n
 
@@ -191,6 +192,11 @@ def loss(name: str | Loss, **options: Any) -> Loss:
     return Loss(partial(name.value, **options), partial(name.gradient, **options), name.threshold)
 
 
+def is_zero(coefficient: float | Array) -> bool:
+    """Whether a coefficient is the plain number 0, so that its term can be left out."""
+    return isinstance(coefficient, int | float) and coefficient == 0
+
+
 def l2_penalty(params: Params, coefficient: float | Array) -> Array:
     """P = coefficient * sum of squared weights. Only leaves called "w" count, never biases."""
     return coefficient * _total([jnp.sum(w * w) for w in _weights(params)])
@@ -236,12 +242,8 @@ def _mean_of_rows(cost: Array) -> Array:
     return jnp.sum(cost) / cost.shape[0]
 
 
-def _is_zero(label_smoothing: float | Array) -> bool:
-    return isinstance(label_smoothing, int | float) and label_smoothing == 0
-
-
 def _smoothed(t: Array, label_smoothing: float, k: int) -> Array:
-    return t if _is_zero(label_smoothing) else (1 - label_smoothing) * t + label_smoothing / k
+    return t if is_zero(label_smoothing) else (1 - label_smoothing) * t + label_smoothing / k
 
 
 def _are_classes(y: Array, t: Array) -> bool:
@@ -267,7 +269,7 @@ def _indicators(y: Array, t: Array) -> Array:
 
 
 def _signs(y: Array, t: Array) -> Array:
-    return 2 * _indicators(y, t) - 1 if _are_classes(y, t) else t
+    return 2 * _indicators(y, t) - 1 if _are_classes(y, t) else t.astype(y.dtype)
 
 
 def _check_same_shape(y: Array, t: Array) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 from jax import Array
@@ -80,13 +81,21 @@ def from_layer(
     """
     loss = losses.loss(loss)
     cut = loss.threshold if threshold is None else threshold
+    penalties = [
+        (coefficient, penalty, gradient)
+        for coefficient, penalty, gradient in (
+            (l2, losses.l2_penalty, losses.l2_penalty_gradient),
+            (l1, losses.l1_penalty, losses.l1_penalty_gradient),
+        )
+        if not losses.is_zero(coefficient)
+    ]
 
     def apply(params: Params, x: Array, key: Array | None = None) -> Array:
         return layer.forward(params, x, key)[0]
 
     def value(params: Params, batch: Batch, key: Array | None = None) -> Array:
         x, t = batch
-        return loss.value(apply(params, x, key), t) + penalty(params)
+        return with_penalties(loss.value(apply(params, x, key), t), params)
 
     def value_and_grad(
         params: Params, batch: Batch, key: Array | None = None
@@ -94,21 +103,16 @@ def from_layer(
         x, t = batch
         y, residuals = layer.forward(params, x, key)
         dparams, _ = layer.backward(params, residuals, loss.gradient(y, t))
-        for coefficient, gradient in (
-            (l2, losses.l2_penalty_gradient),
-            (l1, losses.l1_penalty_gradient),
-        ):
-            if not _is_zero(coefficient):
-                dparams = jax.tree.map(jnp.add, dparams, gradient(params, coefficient))
-        return loss.value(y, t) + penalty(params), dparams
+        # A layer of one's own may have forgotten to sum a bias's gradient over the batch.
+        chex.assert_trees_all_equal_shapes(dparams, params)
+        for coefficient, _, gradient in penalties:
+            dparams = jax.tree.map(jnp.add, dparams, gradient(params, coefficient))
+        return with_penalties(loss.value(y, t), params), dparams
 
-    def penalty(params: Params) -> Array | float:
-        terms: Array | float = 0.0
-        if not _is_zero(l2):
-            terms += losses.l2_penalty(params, l2)
-        if not _is_zero(l1):
-            terms += losses.l1_penalty(params, l1)
-        return terms
+    def with_penalties(value: Array, params: Params) -> Array:
+        for coefficient, penalty, _ in penalties:
+            value = value + penalty(params, coefficient)
+        return value
 
     def classify(params: Params, x: Array) -> Array:
         assert cut is not None
@@ -237,8 +241,8 @@ def polynomial_regression(
         none. Rows of w belong to x first, then x^2, and so on. Standardise x for degrees beyond
         two: the powers' scales part quickly and the largest stable step falls with them.
     """
-    affine = dense(degree * n_in, 1, w_init="zeros")
-    return from_layer(chain(powers(degree), affine), "squared_error", l2=l2, l1=l1)
+    layer = chain(powers(degree), dense(degree * n_in, 1, w_init="zeros"))
+    return from_layer(layer, "squared_error", l2=l2, l1=l1)
 
 
 def softmax_regression(n_in: int, n_classes: int, **options: Any) -> Model:
@@ -270,7 +274,3 @@ def _one_each(name: str, spec: InitSpec, count: int) -> Sequence[Any]:
             "or a single one for all"
         )
     return spec
-
-
-def _is_zero(coefficient: float | Array) -> bool:
-    return isinstance(coefficient, int | float) and coefficient == 0

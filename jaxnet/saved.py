@@ -15,6 +15,7 @@ from jaxnet.data import Standardizer
 from jaxnet.extras import require
 from jaxnet.files import replacing
 from jaxnet.layers.layer import Params
+from jaxnet.layers.leaves import named_leaves
 from jaxnet.models import Model
 
 FORMAT = "jaxnet-model-1"
@@ -49,19 +50,26 @@ class SavedModel:
 
     def outputs(self, x: ArrayLike) -> np.ndarray:
         """The network's outputs (n, n_out) for raw inputs (n, n_in), in the targets' own units."""
-        x = np.asarray(x) if self.inputs is None else self.inputs(np.asarray(x))
-        y = np.asarray(jax.jit(self.model.apply)(self.params, jax.numpy.asarray(x)))
+        y = np.asarray(jax.jit(self.model.apply)(self.params, self._scaled(x)))
         if self.targets is not None:
             y = y * self.targets.std + self.targets.mean
         return np.asarray(y)
 
     def predict(self, x: ArrayLike) -> np.ndarray:
         """Class names (n,) for raw inputs (n, n_in), or the outputs (n, n_out) of a regression."""
-        y = self.outputs(x)
         if not self.classes:
-            return y
-        names: np.ndarray = np.array(self.classes)[np.argmax(y, axis=-1)]  # one output a class
+            return self.outputs(x)
+        classify = self.model.classify
+        if classify is None:
+            raise ValueError(f"this model has classes but no class scores; its spec: {self.spec}")
+        names: np.ndarray = np.array(self.classes)[
+            np.asarray(jax.jit(classify)(self.params, self._scaled(x)))
+        ]
         return names
+
+    def _scaled(self, x: ArrayLike) -> Array:
+        x = np.asarray(x)
+        return jax.numpy.asarray(x if self.inputs is None else self.inputs(x))
 
 
 def save(path: str | os.PathLike[str], saved: SavedModel) -> None:
@@ -74,7 +82,9 @@ def save(path: str | os.PathLike[str], saved: SavedModel) -> None:
         ImportError: safetensors is not installed.
     """
     safetensors = require("safetensors.numpy", "command")
-    tensors = {f"params.{name}": np.asarray(leaf) for name, leaf in _named(saved.params).items()}
+    tensors = {
+        f"params.{name}": np.asarray(leaf) for name, leaf in named_leaves(saved.params).items()
+    }
     for part, scale in (("inputs", saved.inputs), ("targets", saved.targets)):
         if scale is not None:
             tensors |= {f"{part}.mean": scale.mean, f"{part}.std": scale.std}
@@ -116,7 +126,7 @@ def load(path: str | os.PathLike[str]) -> SavedModel:
     spec = described["spec"]
     structure = jax.eval_shape(models.mlp(**spec).init, jax.random.key(0))
     leaves = []
-    for name, due in _named(structure).items():
+    for name, due in named_leaves(structure).items():
         tensor = tensors.get(f"params.{name}")
         if tensor is None or tensor.shape != due.shape:
             got = "nothing" if tensor is None else f"shape {tensor.shape}"
@@ -133,13 +143,6 @@ def load(path: str | os.PathLike[str]) -> SavedModel:
         target=described["target"],
         classes=tuple(described["classes"]),
     )
-
-
-def _named(params: Params) -> dict[str, Array]:
-    return {
-        jax.tree_util.keystr(path, simple=True, separator="."): leaf
-        for path, leaf in jax.tree.leaves_with_path(params)
-    }
 
 
 def _scale(tensors: dict[str, np.ndarray], part: str) -> Standardizer | None:

@@ -8,8 +8,9 @@ import numpy as np
 from jax import Array
 from jax.flatten_util import ravel_pytree
 
-from jaxnet.check.differences import central_differences
+from jaxnet.check.differences import STEP, central_differences
 from jaxnet.layers.layer import Params
+from jaxnet.layers.leaves import named_leaves
 from jaxnet.models import Batch, Model
 
 ENTRIES_PER_LEAF = 256
@@ -19,8 +20,9 @@ ENTRIES_PER_LEAF = 256
 class Agreement(NamedTuple):
     """One leaf of a gradient under three witnesses.
 
-    The errors are max |a - b| / max(|a|, |b|) over the leaf, 0 where both are zero: a small leaf
-    cannot hide behind a large one.
+    The errors are max |a - b| / max(|a|, |b|, floor) over the leaf: a small leaf cannot hide
+    behind a large one. The floor, 1e9 times the rounding error of a difference, keeps a gradient
+    that is right and (nearly) zero from being judged by its own noise.
     """
 
     leaf: str
@@ -39,42 +41,44 @@ def agreement(
         model: The model.
         params: Where to compare.
         batch: (x, t); a few dozen rows tell as much as all of them.
-        key: Draws the entries of large leaves; None stands for `jax.random.key(0)`.
+        key: As in the model's own functions: a key compares the gradient in training (with
+            dropout, and batch statistics), none in evaluation.
 
     Returns:
         An `Agreement` for every leaf, in the order of the leaves.
     """
-    key = jax.random.key(0) if key is None else key
     with jax.enable_x64(True):
         params, batch = _float64(params), _float64(batch)
-        leaves = _leaves(params)
-        entries = _entries(leaves, key)
+        leaves = named_leaves(params)
+        entries = [_entries(leaf.size) for leaf in leaves.values()]
 
         @jax.jit
-        def witnesses(params: Params, batch: Batch, entries: Array) -> tuple[Params, Params, Array]:
+        def witnesses(params: Params, batch: Batch, entries: Array) -> tuple[Any, ...]:
             flat, unflatten = ravel_pytree(params)
-            _, hand = model.value_and_grad(params, batch)
-            auto = jax.grad(model.loss)(params, batch)
-            numeric = central_differences(lambda v: model.loss(unflatten(v), batch), flat, entries)
-            return hand, auto, numeric
+            value, hand = model.value_and_grad(params, batch, key)
+            auto = jax.grad(model.loss)(params, batch, key)
+            numeric = central_differences(
+                lambda flat: model.loss(unflatten(flat), batch, key), flat, entries
+            )
+            return value, hand, auto, numeric
 
         first = np.cumsum([0, *(leaf.size for leaf in leaves.values())])  # of each leaf, flattened
         flat_entries = np.concatenate([f + e for f, e in zip(first[:-1], entries, strict=True)])
-        hand, auto, numeric = jax.device_get(witnesses(params, batch, flat_entries))
+        value, hand, auto, numeric = jax.device_get(witnesses(params, batch, flat_entries))
+    floor = 1e9 * np.finfo(np.float64).eps * max(1.0, abs(value)) / STEP
     by_leaf = np.split(numeric, np.cumsum([len(e) for e in entries])[:-1])
     return tuple(
-        Agreement(name, h.shape, _error(h, a), _error(h.reshape(-1)[chosen], d), len(chosen))
+        Agreement(
+            leaf=name,
+            shape=h.shape,
+            hand_auto=_error(h, a, floor),
+            hand_differences=_error(h.reshape(-1)[chosen], d, floor),
+            compared=len(chosen),
+        )
         for (name, h), a, chosen, d in zip(
-            _leaves(hand).items(), jax.tree.leaves(auto), entries, by_leaf, strict=True
+            named_leaves(hand).items(), jax.tree.leaves(auto), entries, by_leaf, strict=True
         )
     )
-
-
-def _leaves(tree: Params) -> dict[str, Any]:
-    return {
-        jax.tree_util.keystr(path, simple=True, separator="."): leaf
-        for path, leaf in jax.tree.leaves_with_path(tree)
-    }
 
 
 def _float64(tree: Any) -> Any:
@@ -86,19 +90,14 @@ def _float64(tree: Any) -> Any:
     return jax.tree.map(convert, tree)
 
 
-def _entries(leaves: dict[str, Any], key: Array) -> list[np.ndarray]:
-    """For every leaf the numbers of its entries that are compared with differences."""
-    keys = jax.random.split(key, len(leaves))
-    return [
-        np.arange(leaf.size)
-        if leaf.size <= ENTRIES_PER_LEAF
-        else np.asarray(jax.random.choice(k, leaf.size, (ENTRIES_PER_LEAF,), replace=False))
-        for leaf, k in zip(leaves.values(), keys, strict=True)
-    ]
+def _entries(size: int) -> np.ndarray:
+    """The numbers of a leaf's entries that are compared with differences."""
+    if size <= ENTRIES_PER_LEAF:
+        return np.arange(size)
+    return np.random.default_rng(0).choice(size, ENTRIES_PER_LEAF, replace=False)
 
 
-def _error(a: np.ndarray, b: np.ndarray) -> float:
+def _error(a: np.ndarray, b: np.ndarray, floor: float) -> float:
     if a.size == 0:
         return 0.0
-    scale = max(np.abs(a).max(), np.abs(b).max())
-    return float(np.abs(a - b).max() / scale) if scale != 0 else 0.0
+    return float(np.abs(a - b).max() / max(np.abs(a).max(), np.abs(b).max(), floor))

@@ -8,9 +8,13 @@ import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
+STEP = 1e-3
+"""Relative step: large for a difference, as the extrapolation removes the error that grows with
+it, and what remains is rounding, which falls with it."""
+
 
 def central_differences(
-    f: Callable[[Array], Array], x: Array, entries: ArrayLike | None = None, step: float = 1e-3
+    f: Callable[[Array], Array], x: Array, entries: ArrayLike | None = None, step: float = STEP
 ) -> Array:
     """Partial derivatives of a scalar function by extrapolated central differences.
 

@@ -146,7 +146,8 @@ def _check_sizes(dataset: Dataset, n: int, n_test: int) -> None:
             name = dataset.classes[present[counts.argmin()]]
             raise ValueError(
                 f"class {name!r} has a single row; expected at least 2, one for each part: "
-                "add rows of that class or leave it out"
+                "add rows of that class or leave it out; a target that is a quantity is no class: "
+                'read it with task="regression" (--task regression)'
             )
     if min(n_test, n - n_test) < least:
         raise ValueError(

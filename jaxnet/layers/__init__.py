@@ -8,8 +8,8 @@ from jaxnet.layers.dropout import dropconnect, dropout
 from jaxnet.layers.initializers import INITIALIZERS, Initializer, initial, normal, uniform, zeros
 from jaxnet.layers.layer import Layer, Statistics
 from jaxnet.layers.layer_norm import layer_norm
+from jaxnet.layers.leaves import is_weight
 from jaxnet.layers.powers import powers
-from jaxnet.layers.weights import is_weight
 
 __all__ = [
     "ACTIVATIONS",

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from jaxnet.arguments import positive_int
 from jaxnet.layers.layer import Layer, Params, Residuals, Statistics, check_features
 
 
@@ -56,6 +57,7 @@ def batch_norm(n: int, *, decay: float = 0.99, eps: float = 1e-5) -> Layer:
     """
     if not 0 <= decay <= 1:
         raise ValueError(f"batch_norm: decay must be in [0, 1], got {decay!r}")
+    n = positive_int("batch_norm: n", n)
     if not eps > 0:
         raise ValueError(f"batch_norm: eps must be positive, got {eps!r}")
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import jax
 from jax import Array
 
-from jaxnet.layers.layer import Layer, Params, Residuals
+from jaxnet.layers.layer import Layer, Params, Residuals, keep
 
 
 def chain(*layers: Layer) -> Layer:
@@ -53,7 +53,8 @@ def chain(*layers: Layer) -> Layer:
     def observe(params: Params, residuals: Residuals) -> Params:
         return [layer.observe(p, r) for layer, p, r in zip(layers, params, residuals, strict=True)]
 
-    return Layer(init, forward, backward, observe)
+    observing = any(layer.observe is not keep for layer in layers)
+    return Layer(init, forward, backward, observe if observing else keep)
 
 
 def residual(layer: Layer) -> Layer:

@@ -4,6 +4,7 @@ import jax
 from jax import Array
 from jax.typing import ArrayLike
 
+from jaxnet.arguments import positive_int
 from jaxnet.layers.activations import Activation, activation as find_activation
 from jaxnet.layers.initializers import Initializer, initial
 from jaxnet.layers.layer import Layer, Params, Residuals, check_features
@@ -57,9 +58,7 @@ def dense(
     Raises:
         ValueError: A size is not a positive integer, or a name is unknown.
     """
-    for name, size in (("n_in", n_in), ("n_out", n_out)):
-        if not isinstance(size, int) or size < 1:
-            raise ValueError(f"dense: {name} must be a positive integer, got {size!r}")
+    n_in, n_out = positive_int("dense: n_in", n_in), positive_int("dense: n_out", n_out)
     f = find_activation(activation)
 
     def init(key: Array) -> Params:

@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jaxnet.layers.layer import Layer, Params, Residuals
-from jaxnet.layers.weights import is_weight
+from jaxnet.layers.layer import Layer, Params, Residuals, keep
+from jaxnet.layers.leaves import is_weight
 
 
 def dropout(rate: float) -> Layer:
@@ -91,7 +91,7 @@ def dropconnect(layer: Layer, rate: float) -> Layer:
     def observe(params: Params, residuals: Residuals) -> Params:
         return layer.observe(params, residuals[1])
 
-    return Layer(layer.init, forward, backward, observe)
+    return Layer(layer.init, forward, backward, keep if layer.observe is keep else observe)
 
 
 def _draw_masks(key: Array, params: Params, keep_probability: float) -> list[Array | None]:

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from jaxnet.arguments import positive_int
 from jaxnet.layers.layer import Layer, Params, Residuals, check_features
 
 
@@ -39,6 +40,7 @@ def layer_norm(n: int, *, eps: float = 1e-5) -> Layer:
 
     Reference: Ba, Kiros & Hinton (2016).
     """
+    n = positive_int("layer_norm: n", n)
     if not eps > 0:
         raise ValueError(f"layer_norm: eps must be positive, got {eps!r}")
 

@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 from jax import Array
 
+from jaxnet.arguments import positive_int
 from jaxnet.layers.layer import Layer, Params, Residuals
 
 
@@ -21,8 +22,7 @@ def powers(degree: int) -> Layer:
     Raises:
         ValueError: `degree` is not a positive integer.
     """
-    if not isinstance(degree, int) or degree < 1:
-        raise ValueError(f"powers: degree must be a positive integer, got {degree!r}")
+    degree = positive_int("powers: degree", degree)
 
     def init(key: Array) -> Params:
         return {}

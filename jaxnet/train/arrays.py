@@ -1,5 +1,7 @@
 """Checks of the data that a run is given."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,10 +9,11 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from jaxnet.layers.layer import Params
+from jaxnet.layers.leaves import named_leaves
 from jaxnet.models import Batch, Model
 
 
-def as_batch(name: str, data: tuple[ArrayLike, ArrayLike]) -> Batch:
+def as_batch(name: str, data: Any) -> Batch:
     """Turn (x, t) into JAX arrays, x of a floating-point type.
 
     Raises:
@@ -19,18 +22,35 @@ def as_batch(name: str, data: tuple[ArrayLike, ArrayLike]) -> Batch:
         TypeError: They hold something other than numbers.
     """
     if not isinstance(data, tuple | list) or len(data) != 2:
-        raise ValueError(f"{name}: a pair (x, t) is due, got {type(data).__name__}")
+        got = f"{type(data).__name__} of length {len(data)}" if hasattr(data, "__len__") else data
+        hint = "; pass (data.x, data.t)" if hasattr(data, "x") and hasattr(data, "t") else ""
+        raise ValueError(f"{name}: a pair (x, t) is due, got {got}{hint}")
     x, t = (_numbers(f"{name} {part}", array) for part, array in zip("xt", data, strict=True))
     if x.ndim == 0 or t.ndim == 0 or x.shape[0] != t.shape[0] or x.shape[0] == 0:
         raise ValueError(
             f"{name}: x and t need the same number of rows, at least one; "
             f"got shapes {x.shape} and {t.shape}"
         )
-    if not jnp.issubdtype(x.dtype, jnp.floating):
-        x = x.astype(jnp.result_type(float))
-    for part, array in (("x", x), ("t", t)):
-        _check_finite(f"{name} {part}", array)
-    return x, t
+    return _floating(x), t
+
+
+def as_params(model: Model, params: Params) -> Params:
+    """Turn given parameters into JAX arrays of a floating-point type.
+
+    Raises:
+        ValueError: They have not the structure or a shape that the model's own parameters have.
+    """
+    due = jax.eval_shape(model.init, jax.random.key(0))
+    expected, got = str(jax.tree.structure(due)), str(jax.tree.structure(params))
+    if expected != got:
+        raise ValueError(f"params: the model has the structure {expected}, got {got}")
+    params = jax.tree.map(lambda leaf: _floating(jnp.asarray(leaf)), params)
+    for (name, leaf), shape in zip(
+        named_leaves(params).items(), (d.shape for d in jax.tree.leaves(due)), strict=True
+    ):
+        if leaf.shape != shape:
+            raise ValueError(f"params: {name} must have shape {shape}, got {leaf.shape}")
+    return params
 
 
 def check_targets(name: str, model: Model, params: Params, batch: Batch) -> None:
@@ -52,19 +72,22 @@ def check_targets(name: str, model: Model, params: Params, batch: Batch) -> None
 
 
 def _numbers(name: str, array: ArrayLike) -> Array:
-    try:
-        return jnp.asarray(array)
-    except (TypeError, ValueError) as error:
-        kind = np.asarray(array).dtype
-        raise TypeError(f"{name}: an array of numbers is due, got {kind}: {error}") from None
+    given = np.asarray(array)
+    if given.dtype.kind not in "biuf" and not jnp.issubdtype(given.dtype, jnp.floating):
+        raise TypeError(f"{name}: an array of numbers is due, got the type {given.dtype}")
+    with np.errstate(over="ignore"):  # what float32 cannot hold is reported below
+        taken = jnp.asarray(array)
+    bad = np.argwhere(~np.isfinite(np.asarray(taken)))
+    if len(bad):
+        place = ", column ".join(str(i) for i in bad[0])
+        raise ValueError(
+            f"{name} holds {len(bad)} value(s) that are not finite in {taken.dtype}, the first at "
+            f"row {place}: {given[tuple(bad[0])]}; remove, replace or rescale them"
+        )
+    return taken
 
 
-def _check_finite(name: str, array: Array) -> None:
-    if not jnp.issubdtype(array.dtype, jnp.floating) or bool(np.isfinite(np.asarray(array)).all()):
-        return
-    bad = np.argwhere(~np.isfinite(np.asarray(array)))
-    place = ", column ".join(str(i) for i in bad[0])
-    raise ValueError(
-        f"{name} holds {len(bad)} value(s) that are not finite, the first at row {place} "
-        f"({np.asarray(array)[tuple(bad[0])]}); remove or replace them"
-    )
+def _floating(array: Array) -> Array:
+    if jnp.issubdtype(array.dtype, jnp.floating):
+        return array
+    return jnp.asarray(array, jnp.result_type(float))

@@ -1,9 +1,7 @@
 """One training run as one compiled program."""
 
-import dataclasses
 import time
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import jax
 import numpy as np
@@ -11,12 +9,12 @@ import optax
 from jax import Array
 from jax.typing import ArrayLike
 
+from jaxnet.arguments import positive_int
 from jaxnet.data.batches import Sampler, shuffled, with_replacement
-from jaxnet.layers import Statistics
 from jaxnet.layers.layer import Params
 from jaxnet.models import Model
-from jaxnet.optim.states import eval_params, learning_rate
-from jaxnet.train.arrays import as_batch, check_targets
+from jaxnet.optim.states import eval_params
+from jaxnet.train.arrays import as_batch, as_params, check_targets
 from jaxnet.train.loop import (
     Inputs,
     Run,
@@ -25,48 +23,10 @@ from jaxnet.train.loop import (
     run_in_chunks,
     start,
     training_step,
-    watch,
 )
 from jaxnet.train.progress import progress as show_progress
-
-
-@dataclass(frozen=True)
-class FitResult:
-    """What a run gave.
-
-    Attributes:
-        params: The parameters to use: under early stopping those of the lowest validation loss,
-            else the last ones, at the point where the optimizer says to evaluate.
-        history: Arrays by name. "loss" (steps,): the training loss that each step saw, before its
-            update. With validation data also, an entry an evaluation, "step" (how many steps were
-            done), "validation_loss" and, for a classifier, "validation_accuracy" and
-            "train_accuracy" (over all training data).
-        state: The optimizer's last state.
-        steps: How many steps were done.
-        best_step: After how many steps the validation loss was lowest; None without early
-            stopping.
-        seconds: Time in the compiled loop.
-        compile_seconds: Time to compile it.
-    """
-
-    params: Params
-    history: dict[str, np.ndarray]
-    state: Any
-    steps: int
-    best_step: int | None
-    seconds: float
-    compile_seconds: float
-
-
-class NonFiniteError(FloatingPointError):
-    """A run's loss became infinite or NaN.
-
-    `result` is the `FitResult` up to there, with the parameters at which the loss was last finite.
-    """
-
-    def __init__(self, message: str, result: FitResult) -> None:
-        super().__init__(message)
-        self.result = result
+from jaxnet.train.result import FitResult, nonfinite_error
+from jaxnet.train.statistics import learned
 
 
 def fit(
@@ -121,37 +81,40 @@ def fit(
         A `FitResult`.
 
     Raises:
-        NonFiniteError: The loss became infinite or NaN; the message says at which step and
-            learning rate and what to try, `result` keeps the last finite parameters.
+        NonFiniteError: The loss or the parameters became infinite or NaN; the message says at
+            which step and learning rate and what to try, `result` keeps the last finite
+            parameters.
         ValueError: Bad arguments, or data that do not fit the model.
     """
-    _check_arguments(
-        steps=steps, evaluate_every=evaluate_every, patience=patience,
-        clip_value=clip_value, clip_norm=clip_norm,
-    )  # fmt: skip
+    steps = positive_int("fit: steps", steps)
+    if patience is not None:
+        patience = positive_int("fit: patience", patience)
+        if validation is None:
+            raise ValueError("fit: patience watches the validation loss; give validation=(x, t)")
     if gradient not in ("hand", "auto"):
         raise ValueError(f'fit: gradient must be "hand" or "auto", got {gradient!r}')
-    if patience is not None and validation is None:
-        raise ValueError("fit: patience watches the validation loss; give validation=(x, t)")
     train = as_batch("data", data)
     held_out = None if validation is None else as_batch("validation", validation)
     n = train[0].shape[0]
     sampler = _sampler(n, batch_size, sampling)
-    every = evaluate_every or (1 if batch_size is None else n // batch_size)
+    every = 1 if batch_size is None else n // batch_size
+    if evaluate_every is not None:
+        every = positive_int("fit: evaluate_every", evaluate_every)
 
     key_init, key_rows, key_steps = jax.random.split(jax.random.key(0) if key is None else key, 3)
-    params = jax.jit(model.init)(key_init) if params is None else params
+    params = jax.jit(model.init)(key_init) if params is None else as_params(model, params)
     for name, batch in (("data", train), ("validation", held_out)):
         if batch is not None:
             check_targets(name, model, params, batch)
     optimizer = _with_clipping(optimizer, clip_value, clip_norm)
     if model.observe is not None:  # running statistics are not for the optimizer
-        optimizer = optax.masked(optimizer, _learned)
+        optimizer = optax.masked(optimizer, learned)
 
     inputs = Inputs(train, held_out, key_steps)
-    run = start(model, optimizer, sampler, params, inputs, key_rows, steps, -(-steps // every))
-    if patience is not None:
-        run = watch(run)
+    run = start(
+        model, optimizer, sampler, params, inputs, key_rows, steps,
+        evaluations=-(-steps // every), early_stopping=patience is not None,
+    )  # fmt: skip
     step = training_step(model, optimizer, sampler, gradient)
     evaluate = None if held_out is None else evaluation(model, every, steps, patience)
 
@@ -159,14 +122,21 @@ def fit(
     advance = compile_loop(step, evaluate, run, inputs)
     compiled = time.perf_counter()
     with show_progress(steps, title, progress) as report:
-        run, safe = run_in_chunks(advance, run, inputs, steps, report)
+        run, earlier = run_in_chunks(advance, run, inputs, steps, report)
     result = _result(run, every, compiled - began, time.perf_counter() - compiled)
-    if np.isfinite(result.history["loss"][-1]):
+    lost = not np.isfinite(result.history["loss"][-1])
+    if not lost and _all_finite(run.params):
         return result
-    # The loss was last finite one step earlier; that step's parameters are those after the steps
-    # before it.
-    last_finite = advance(safe, inputs, np.int32(max(result.steps - 2, 0)))
-    raise _nonfinite(result, eval_params(last_finite.state, last_finite.params), steps)
+    # A loss that is lost was last finite one step earlier, at the parameters of that moment, which
+    # are those after the steps before it.
+    sound = max(result.steps - 1 - int(lost), 0)
+    last_finite = advance(earlier, inputs, np.int32(sound))
+    kept = eval_params(last_finite.state, last_finite.params)
+    raise nonfinite_error(result, kept, steps, clipped=clip_norm is not None)
+
+
+def _all_finite(params: Params) -> bool:
+    return all(np.isfinite(np.asarray(leaf)).all() for leaf in jax.tree.leaves(params))
 
 
 def _result(run: Run, every: int, compile_seconds: float, seconds: float) -> FitResult:
@@ -190,75 +160,26 @@ def _result(run: Run, every: int, compile_seconds: float, seconds: float) -> Fit
     )
 
 
-def _nonfinite(result: FitResult, params: Params, steps: int) -> NonFiniteError:
-    """Say what happened to the loss and what to try."""
-    losses, failed = result.history["loss"], result.steps - 1
-    rate = learning_rate(result.state)
-    if rate is None:
-        told = "learning rate unknown: wrap the rule in optax.inject_hyperparams to see it"
-    else:
-        told = f"learning rate {float(rate):.4g}"
-    message = f"the loss became {losses[-1]} at step {failed} of {steps} (counted from 0; {told})."
-    if failed == 0:
-        message += (
-            " It was not finite to begin with: look at the initial parameters and at the scale "
-            "of the data (standardise the inputs)."
-        )
-    else:
-        smaller = "" if rate is None else f", for instance {float(rate) / 10:.4g}"
-        message += (
-            f" It was {losses[0]:.4g} at step 0 and {losses[-2]:.4g} just before. Try a smaller "
-            f"learning rate{smaller}, standardised inputs, or a limit on the gradient's norm "
-            "(clip_norm=1.0)."
-        )
-    error = NonFiniteError(message, dataclasses.replace(result, params=params))
-    error.add_note("The parameters at which the loss was last finite: result.params of this error.")
-    return error
-
-
 def _sampler(n: int, batch_size: int | None, sampling: str) -> Sampler | None:
     samplers = {"shuffled": shuffled, "with_replacement": with_replacement}
     if sampling not in samplers:
         raise ValueError(f"fit: sampling must be one of {list(samplers)}, got {sampling!r}")
     if batch_size is None:
         return None
-    if not isinstance(batch_size, int) or not 1 <= batch_size <= n:
+    if positive_int("fit: batch_size", batch_size) > n:
         raise ValueError(f"fit: batch_size must be 1 to {n}, the rows of data, got {batch_size!r}")
-    return samplers[sampling](n, batch_size)
+    return samplers[sampling](n, int(batch_size))
 
 
 def _with_clipping(
     optimizer: optax.GradientTransformation, clip_value: float | None, clip_norm: float | None
 ) -> optax.GradientTransformation:
+    for name, limit in (("clip_value", clip_value), ("clip_norm", clip_norm)):
+        if limit is not None and not limit > 0:
+            raise ValueError(f"fit: {name} must be positive, got {limit!r}")
     before = []
     if clip_value is not None:
         before.append(optax.clip(clip_value))
     if clip_norm is not None:
         before.append(optax.clip_by_global_norm(clip_norm))
     return optax.chain(*before, optimizer) if before else optimizer
-
-
-def _learned(params: Params) -> Any:
-    """The mask of what the optimizer may see: everything but running statistics."""
-
-    def is_statistics(node: Any) -> bool:
-        return isinstance(node, Statistics)
-
-    return jax.tree.map(lambda node: not is_statistics(node), params, is_leaf=is_statistics)
-
-
-def _check_arguments(
-    *,
-    steps: int,
-    evaluate_every: int | None,
-    patience: int | None,
-    clip_value: float | None,
-    clip_norm: float | None,
-) -> None:
-    counts = {"steps": steps, "evaluate_every": evaluate_every, "patience": patience}
-    for name, count in counts.items():
-        if (name == "steps" or count is not None) and not (isinstance(count, int) and count >= 1):
-            raise ValueError(f"fit: {name} must be a positive integer, got {count!r}")
-    for name, limit in (("clip_value", clip_value), ("clip_norm", clip_norm)):
-        if limit is not None and not limit > 0:
-            raise ValueError(f"fit: {name} must be positive, got {limit!r}")

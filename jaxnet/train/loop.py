@@ -11,12 +11,12 @@ import optax
 from jax import Array
 
 from jaxnet.data.batches import Sampler
-from jaxnet.layers import Statistics
 from jaxnet.layers.layer import Params
 from jaxnet.models import Batch, Model
 from jaxnet.optim.states import eval_params, unmasked
 from jaxnet.train.accuracy import accuracy
 from jaxnet.train.progress import Report
+from jaxnet.train.statistics import hidden, with_statistics
 
 CHUNK_SECONDS = 0.2
 """How long the compiled loop runs before Python looks in to show the progress."""
@@ -63,8 +63,9 @@ def start(
     key: Array,
     steps: int,
     evaluations: int,
+    early_stopping: bool,
 ) -> Run:
-    """The run before its first step. Early stopping adds its `Best` with `watch`."""
+    """The run before its first step."""
     loss = jax.eval_shape(model.loss, params, inputs.data)
     history = {"loss": jnp.asarray(np.full(steps, np.nan, loss.dtype))}
     if inputs.validation is not None:
@@ -72,23 +73,18 @@ def start(
         if model.classify is not None:
             history["validation_accuracy"] = jnp.full(evaluations, jnp.nan)
             history["train_accuracy"] = jnp.full(evaluations, jnp.nan)
+    zero = jnp.zeros([], jnp.int32)
+    best = Best(params, jnp.full([], jnp.inf, loss.dtype), step=zero, stale=zero)
     run = Run(
         params=params,
         state=optimizer.init(params),
         sampler=sampler.init(key) if sampler else None,
-        step=jnp.zeros([], jnp.int32),
+        step=zero,
         going=jnp.ones([], bool),
         history=history,
-        best=None,
+        best=best if early_stopping else None,
     )
     return copy(run)
-
-
-def watch(run: Run) -> Run:
-    """Let a run remember the parameters of its lowest validation loss."""
-    loss = jnp.full([], jnp.inf, run.history["validation_loss"].dtype)
-    zero = jnp.zeros([], jnp.int32)
-    return copy(run._replace(best=Best(run.params, loss, zero, zero)))
 
 
 def copy(run: Run) -> Run:
@@ -122,11 +118,16 @@ def training_step(
 
         value, grads = value_and_grad(run.params, batch, key)
         updates, state = optimizer.update(
-            grads, run.state, run.params, value=value, grad=grads, value_fn=value_fn
+            grads,
+            run.state,
+            run.params,
+            value=value,
+            grad=hidden(grads),
+            value_fn=value_fn,
         )
         params = optax.apply_updates(run.params, updates)
         if model.observe is not None:
-            params = _with_statistics(params, model.observe(run.params, batch[0], key))
+            params = with_statistics(params, model.observe(run.params, batch[0], key))
         return run._replace(
             params=params,
             state=state,
@@ -143,20 +144,6 @@ def _set(array: Array, entry: Array, value: Array) -> Array:
     # Not array.at[entry].set(value), which is a scatter: several times slower inside a loop.
     written: Array = jax.lax.dynamic_update_index_in_dim(array, value.astype(array.dtype), entry, 0)
     return written
-
-
-def _with_statistics(params: Params, observed: Params) -> Params:
-    """The parameters of `params` with the running statistics of `observed`."""
-
-    def is_statistics(node: Any) -> bool:
-        return isinstance(node, Statistics)
-
-    return jax.tree.map(
-        lambda new, seen: seen if is_statistics(seen) else new,
-        params,
-        observed,
-        is_leaf=is_statistics,
-    )
 
 
 def evaluation(model: Model, every: int, steps: int, patience: int | None) -> Step:
@@ -216,21 +203,17 @@ def run_in_chunks(
     """Run to the end in chunks of about `CHUNK_SECONDS`, reporting after each.
 
     Returns:
-        The last run, and an earlier one that lies at least two steps before a step with a loss
-        that is not finite: going on from there gives the parameters of any moment after it.
+        The last run, and the run at the start of the chunk before the last one: going on from
+        there gives the parameters of any later moment, such as the one before the loss was lost.
     """
     chunk, done = 1, 0
-    safe = copy(run)
+    earlier = latest = copy(run)
     while done < steps and bool(run.going):
         began = time.perf_counter()
-        stop = min(done + chunk, steps)
-        run = advance(run, inputs, np.int32(stop - 1))
-        candidate = copy(run)
-        run = advance(run, inputs, np.int32(stop))
+        earlier, latest = latest, copy(run)
+        run = advance(run, inputs, np.int32(min(done + chunk, steps)))
         done = int(run.step)
-        if bool(run.going):
-            safe = candidate  # the step at which it stands has now shown a finite loss
         report(done, float(run.history["loss"][done - 1]))
         seconds = time.perf_counter() - began
         chunk = max(1, min(10 * chunk, int(chunk * CHUNK_SECONDS / seconds)))
-    return run, safe
+    return run, earlier
