@@ -53,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
             "with differences, then a table; writes the curves as a picture, the history as CSV "
             "and the trained models as safetensors."
         ),
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        epilog="example: jaxnet train --data flowers.csv --target species --optimizer nag",
     ))  # fmt: skip
     _add_predict(commands.add_parser(
         "predict",
@@ -61,7 +61,8 @@ def _parser() -> argparse.ArgumentParser:
         description=(
             "Apply a model that `jaxnet train` wrote to the rows of a CSV file and write the "
             "predictions as CSV. The file needs a column for each of the model's inputs; others "
-            "are ignored."
+            "stay as they are. For classes the probabilities are written too, where the model's "
+            "loss is a softmax cross-entropy."
         ),
     ))  # fmt: skip
     return parser
@@ -73,16 +74,19 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
         "--data",
         default="iris",
         metavar="NAME|FILE.csv|FOLDER",
-        help="iris, digits, wine, breast_cancer or diabetes; a CSV file with a header; or a "
-        "folder with the four MNIST IDX files",
+        help="iris (default), digits, wine, breast_cancer or diabetes; a CSV file with a header; or "
+        "a folder with the four MNIST IDX files",
     )
-    data.add_argument("--target", help="the CSV column to predict; None is the last one")
+    data.add_argument("--target", help="the CSV column to predict (default: the last one)")
     data.add_argument(
         "--task",
         choices=["classification", "regression"],
-        help="what the CSV target is; None decides by its values",
+        help="what the CSV target is (default: numbers with a decimal point are a regression, whole "
+        "numbers and text are classes)",
     )
-    data.add_argument("--test-fraction", type=float, default=0.2, help="share of test rows")
+    data.add_argument(
+        "--test-fraction", type=float, default=0.2, help="share of test rows (default: 0.2)"
+    )
     data.add_argument(
         "--raw",
         action="store_true",
@@ -90,13 +94,20 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     )
     network = parser.add_argument_group("network")
     network.add_argument(
-        "--hidden", type=int, nargs="*", default=[16], metavar="N", help="widths of hidden layers"
+        "--hidden",
+        type=int,
+        nargs="*",
+        default=[16],
+        metavar="N",
+        help="widths of the hidden layers (default: 16)",
     )
-    network.add_argument("--activation", default="softplus", help="of the hidden layers")
+    network.add_argument(
+        "--activation", default="softplus", help="of the hidden layers (default: softplus)"
+    )
     network.add_argument(
         "--loss",
-        help="None is softmax_cross_entropy for classes and squared_error for numbers; the errors "
-        "(squared_error, half_squared_error, absolute_error, huber) put a sigmoid on class outputs",
+        help="(default: softmax_cross_entropy for classes, squared_error for numbers; for classes, "
+        "squared_error, half_squared_error, absolute_error and huber put a sigmoid on the outputs)",
     )
     network.add_argument("--no-bias", action="store_true", help="layers without biases")
     network.add_argument(
@@ -104,29 +115,37 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
         default="0.1",
         metavar="NAME|S",
         help="initialiser of weights and biases: S for N(0, S^2), or a name such as "
-        "glorot_uniform or he_normal (biases 0)",
+        "glorot_uniform or he_normal with biases 0 (default: 0.1)",
     )
-    network.add_argument("--l2", type=float, default=0.0, help="penalty on squared weights")
+    network.add_argument(
+        "--l2", type=float, default=0.0, help="penalty on the sum of squared weights (default: 0)"
+    )
     run = parser.add_argument_group("run")
     run.add_argument(
         "--optimizer",
         nargs="+",
         default=["gd", "nag"],
         metavar="NAME",
-        help="gd, momentum, nesterov or nag; each gets a run of its own",
+        help="gd, momentum, nesterov or nag; each gets a run of its own (default: gd nag)",
     )
-    run.add_argument("--learning-rate", type=float, default=0.01, help="step size")
-    run.add_argument("--steps", type=int, default=350, help="number of steps")
+    run.add_argument("--learning-rate", type=float, default=0.01, help="step size (default: 0.01)")
+    run.add_argument("--steps", type=int, default=350, help="number of steps (default: 350)")
     run.add_argument(
-        "--batch-size", type=int, help="rows a step, in a new order every epoch; None is all"
+        "--batch-size", type=int, help="rows a step, in a new order every epoch (default: all)"
     )
-    run.add_argument("--seed", type=int, default=0, help="of the split, the start and the batches")
     run.add_argument(
-        "--gradient", choices=["hand", "auto"], default="hand", help="hand-derived, or jax.grad"
+        "--seed", type=int, default=0, help="of the split, the start and the batches (default: 0)"
     )
+    run.add_argument(
+        "--gradient",
+        choices=["hand", "auto"],
+        default="hand",
+        help="hand-derived (default), or jax.grad",
+    )
+    run.add_argument("--clip-value", type=float, help="largest size of a gradient's entry")
     run.add_argument("--clip-norm", type=float, help="largest global norm of a gradient")
     run.add_argument(
-        "--out", metavar="FOLDER", help="where results go; None is results/ and the data's name"
+        "--out", metavar="FOLDER", help="where results go (default: results/ and the data's name)"
     )
 
 

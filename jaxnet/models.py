@@ -104,7 +104,12 @@ def from_layer(
         y, residuals = layer.forward(params, x, key)
         dparams, _ = layer.backward(params, residuals, loss.gradient(y, t))
         # A layer of one's own may have forgotten to sum a bias's gradient over the batch.
-        chex.assert_trees_all_equal_shapes(dparams, params)
+        chex.assert_trees_all_equal_shapes(
+            dparams,
+            params,
+            custom_message="a layer's backward must return dparams like its params (first tree: "
+            "dparams, second tree: params)",
+        )
         for coefficient, _, gradient in penalties:
             dparams = jax.tree.map(jnp.add, dparams, gradient(params, coefficient))
         return with_penalties(loss.value(y, t), params), dparams

@@ -16,12 +16,15 @@ History = Mapping[str, np.ndarray]
 """The `history` of a `train.FitResult`."""
 
 
-def training_curves(histories: Mapping[str, History], *, title: str = "") -> "Figure":
+def training_curves(
+    histories: Mapping[str, History], *, title: str = "", held_out: str = "validation"
+) -> "Figure":
     """Loss, and accuracy where it was measured, over the steps, for one run or several.
 
     Args:
-        histories: Histories by the name of the run. Training is drawn solid, validation dashed.
+        histories: Histories by the name of the run. Training is drawn thin, validation dashed.
         title: Heading of the picture.
+        held_out: What the legend calls the validation data.
 
     Returns:
         A figure with one panel for the loss (logarithmic unless a loss is negative or zero) and,
@@ -39,14 +42,14 @@ def training_curves(histories: Mapping[str, History], *, title: str = "") -> "Fi
     )
     axes = figure.subplots(1, 2 if with_accuracy else 1, squeeze=False)[0]
     for i, (name, history) in enumerate(histories.items()):
-        train = {"color": f"C{i}", "label": f"{name}, train"}
-        held_out = {"color": f"C{i}", "label": f"{name}, held out", "linestyle": "--"}
+        train = {"color": f"C{i}", "label": f"{name}, train", "alpha": 0.7, "linewidth": 1}
+        dashed = {"color": f"C{i}", "label": f"{name}, {held_out}", "linestyle": "--", "zorder": 3}
         axes[0].plot(np.arange(len(history["loss"])), history["loss"], **train)
         if "validation_loss" in history:
-            axes[0].plot(history["step"], history["validation_loss"], **held_out)
+            axes[0].plot(history["step"], history["validation_loss"], **dashed)
         if "train_accuracy" in history:
             axes[1].plot(history["step"], history["train_accuracy"], **train)
-            axes[1].plot(history["step"], history["validation_accuracy"], **held_out)
+            axes[1].plot(history["step"], history["validation_accuracy"], **dashed)
     losses = [h[k] for h in histories.values() for k in ("loss", "validation_loss") if k in h]
     if all(np.nanmin(loss, initial=np.inf) > 0 for loss in losses):
         axes[0].set_yscale("log")

@@ -9,6 +9,7 @@ differ and are noisy: the ratios are the result, the times only show their scale
 """
 
 import argparse
+import importlib
 import importlib.util
 import statistics
 import subprocess
@@ -194,7 +195,7 @@ def bench_torch(rounds: int) -> None:
     if importlib.util.find_spec("torch") is None:
         print("  torch is not installed: left out")
         return
-    import torch
+    torch: Any = importlib.import_module("torch")
 
     sizes, n, batch_size = (784, 512, 512, 10), 12_800, 128
     model, (x, t) = models.mlp(sizes), classification(sizes, n)
@@ -219,10 +220,10 @@ def bench_torch(rounds: int) -> None:
     def theirs() -> float:
         began = time.perf_counter()
         losses = []
-        for rows in torch.randperm(n, device=device).split(batch_size):  # type: ignore[no-untyped-call]
+        for rows in torch.randperm(n, device=device).split(batch_size):
             rule.zero_grad()
             loss = torch.nn.functional.cross_entropy(net(torch_x[rows]), torch_t[rows])
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             rule.step()
             losses.append(loss.detach())
         torch.stack(losses).cpu()

@@ -50,13 +50,21 @@ def train(folder: str, epochs: int, seed: int = 1, progress: bool | None = None)
 def main() -> int:
     """Read the arguments, train, and print the accuracy after every epoch."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("folder", nargs="?", default=os.environ.get("JAXNET_MNIST"))
-    parser.add_argument("--epochs", type=int, default=10)
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "folder",
+        nargs="?",
+        default=os.environ.get("JAXNET_MNIST"),
+        help="with the four IDX files (default: what JAXNET_MNIST names)",
+    )
+    parser.add_argument("--epochs", type=int, default=10, help="(default: 10)")
+    parser.add_argument("--seed", type=int, default=1, help="(default: 1)")
     options = parser.parse_args()
     if options.folder is None:
         parser.error("name the folder with the MNIST files, or set JAXNET_MNIST")
-    result = train(options.folder, options.epochs, options.seed)
+    try:
+        result = train(options.folder, options.epochs, options.seed)
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
     print("epoch  test accuracy  test loss")
     rows = zip(
         result.history["validation_accuracy"], result.history["validation_loss"], strict=True

@@ -44,6 +44,9 @@ CASES = {
     },
     "softmax_cross_entropy rows that do not sum to 1": Case("softmax_cross_entropy", Y, NUMBERS),
     "softmax_cross_entropy small classes": Case("softmax_cross_entropy", Y, CLASSES.astype("u1")),
+    "softmax_cross_entropy more classes than its type counts": Case(
+        "softmax_cross_entropy", RANDOM.normal(size=(2, 300)), np.array([3, 255], np.uint8)
+    ),
     "softmax_cross_entropy one column": Case("softmax_cross_entropy", Y1, 3 * Y1 - 0.5),
     **{
         f"sigmoid_cross_entropy {kind}, smoothing {smoothing}": Case(
@@ -65,6 +68,7 @@ CASES = {
     "hinge classes": Case("hinge", Y, CLASSES),
     "hinge bits": Case("hinge", Y1, BITS),
     "hinge signs": Case("hinge", Y, SIGNS),
+    "hinge integer signs": Case("hinge", Y, SIGNS.astype(int)),
     "squared_error one row": Case("squared_error", Y[:1], NUMBERS[:1]),
     "softmax_cross_entropy one row": Case("softmax_cross_entropy", Y[:1], CLASSES[:1]),
     "hinge one by one": Case("hinge", 0.1 * Y1[:1], SIGNS[:1, :1]),

@@ -13,6 +13,7 @@ from jax import Array
 
 from jaxnet.layers import (
     ACTIVATIONS,
+    Layer,
     batch_norm,
     chain,
     dense,
@@ -284,7 +285,7 @@ def test_the_convex_models_start_from_zeros(model: Model, key: Array) -> None:
 
 
 def test_two_layer_net_starts_from_small_weights(key: Array) -> None:
-    first, second = two_layer_net(40, 50, 40).init(key)
+    first, second = two_layer_net(40, 40, 40).init(key)
     for layer in (first, second):
         assert float(layer["w"].std()) == pytest.approx(1e-4, rel=0.1)
         assert not np.any(layer["b"])
@@ -458,6 +459,17 @@ def test_a_batch_of_another_width_or_without_rows_is_refused(key: Array) -> None
             function(params, (jnp.ones((0, 3)), jnp.ones((0, 2))))
         with pytest.raises(ValueError, match="targets must have that shape"):
             function(params, (jnp.ones((5, 3)), jnp.ones(5)))
+
+
+def test_a_bias_whose_gradient_is_not_summed_over_the_batch_is_noticed() -> None:
+    forgetful = Layer(
+        lambda key: {"b": jnp.zeros(2)},
+        lambda params, x, key=None: (x + params["b"], None),
+        lambda params, residuals, dy: ({"b": dy}, dy),
+    )
+    batch = (jnp.ones((5, 2)), jnp.ones((5, 2)))
+    with pytest.raises(AssertionError, match="shape"):
+        from_layer(forgetful, "squared_error").value_and_grad({"b": jnp.zeros(2)}, batch)
 
 
 def test_an_own_loss_is_used_as_it_is(key: Array) -> None:

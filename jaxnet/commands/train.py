@@ -11,11 +11,12 @@ import jax
 import numpy as np
 
 from jaxnet import check, models, optim, plot, saved
+from jaxnet.arguments import positive_int
 from jaxnet.commands.problem import Problem, initialisers, network_spec, read_problem
 from jaxnet.extras import require
 from jaxnet.files import replacing
 from jaxnet.layers.layer import Params
-from jaxnet.models import Batch, Model
+from jaxnet.models import Batch, Model, classes_of
 from jaxnet.train import FitResult, NonFiniteError, accuracy, fit
 
 OPTIMIZERS = {
@@ -34,6 +35,7 @@ def train(options: argparse.Namespace) -> int:
     for module, extra in (("matplotlib.figure", "plot"), ("safetensors.numpy", "command")):
         require(module, extra)  # rather now than after the training
     factories = _optimizers(options.optimizer)
+    steps = positive_int("--steps", options.steps)
     problem = read_problem(options)
     spec = network_spec(options, problem)
     key = jax.random.key(options.seed)
@@ -52,12 +54,13 @@ def train(options: argparse.Namespace) -> int:
                 model,
                 factory(options.learning_rate),
                 problem.train,
-                steps=options.steps,
+                steps=steps,
                 batch_size=options.batch_size,
                 key=key,
                 params=params,
                 validation=problem.test,
                 gradient=options.gradient,
+                clip_value=options.clip_value,
                 clip_norm=options.clip_norm,
                 title=name,
             )
@@ -78,15 +81,19 @@ def _optimizers(names: list[str]) -> dict[str, Any]:
         raise ValueError(
             f"unknown optimizer {', '.join(unknown)}; expected one of {', '.join(OPTIMIZERS)}"
         )
+    if len(set(names)) < len(names):
+        raise ValueError(f"--optimizer names one twice: {' '.join(names)}")
     return {name: OPTIMIZERS[name] for name in names}
 
 
 def _print_problem(console: Any, problem: Problem, spec: dict[str, Any], params: Params) -> None:
     count = sum(leaf.size for leaf in jax.tree.leaves(params))
+    classes, target = problem.dataset.classes, problem.dataset.target
+    kind = f"{target} is one of {len(classes)} classes" if classes else f"{target} is a number"
     sizes = " -> ".join(map(str, spec["sizes"]))
     console.print(
         f"[bold]{problem.name}[/bold]: {len(problem.train[0])} training and "
-        f"{len(problem.test[0])} test rows; network {sizes}, {spec['activation']}, "
+        f"{len(problem.test[0])} test rows; {kind}; network {sizes}, {spec['activation']}, "
         f"{spec['loss']}, {count} parameters"
     )
 
@@ -112,7 +119,12 @@ def _print_results(
     results: dict[str, FitResult],
     failures: dict[str, str],
 ) -> None:
-    measure = "accuracy" if problem.dataset.classes else "R^2"
+    if problem.dataset.classes:
+        measure, constant = "accuracy", "always naming the most frequent class"
+        guess = float(np.bincount(np.asarray(classes_of(problem.train[1]))).max())
+        guess /= len(problem.train[1])
+    else:
+        measure, constant, guess = "R^2", "always naming the mean", 0.0
     title = "results" if problem.targets is None else "results (losses of standardised targets)"
     headings = ["steps", "train\nloss", "test\nloss", f"train\n{measure}", f"test\n{measure}"]
     table = _table(title, "optimizer", *headings, "run\n(s)", "compile\n(s)")
@@ -124,6 +136,12 @@ def _print_results(
         label = f"{name} (failed)" if name in failures else name
         table.add_row(label, str(result.steps), *losses, *scores, *times)
     console.print(table)
+    for name, result in results.items():
+        if name not in failures and _score(model, result.params, problem.train) <= guess:
+            console.print(
+                f"[yellow]{name} learned nothing[/yellow]: no better than {constant}. Try another "
+                "--learning-rate (smaller if the loss rose), more --steps, or standardised inputs."
+            )
 
 
 def _table(title: str, first: str, *others: str) -> Any:
@@ -134,7 +152,7 @@ def _table(title: str, first: str, *others: str) -> Any:
     )
     table.add_column(first)
     for heading in others:
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", overflow="fold")
     return table
 
 
@@ -154,10 +172,14 @@ def _write(
     failures: dict[str, str],
 ) -> list[str]:
     """Write the picture, the history and the models; return the files' names."""
-    title = problem.name + ("" if not failures else f" ({', '.join(failures)} failed)")
-    figure = plot.training_curves({n: r.history for n, r in results.items()}, title=title)
+    title = f"{problem.name}: {'-'.join(map(str, spec['sizes']))}, {spec['activation']}"
+    if failures:
+        title += f" ({', '.join(failures)} failed)"
+    histories = {name: result.history for name, result in results.items()}
+    figure = plot.training_curves(histories, title=title, held_out="test")
     plot.save(figure, out / "curves.png")
     _write_history(out / "history.csv", results)
+    names = {name: f"{name}-last-finite" if name in failures else name for name in results}
     for name, result in results.items():
         model = saved.SavedModel(
             spec=spec,
@@ -168,8 +190,8 @@ def _write(
             target=problem.dataset.target,
             classes=problem.dataset.classes,
         )
-        saved.save(out / f"{name}.safetensors", model)
-    return ["curves.png", "history.csv", *(f"{name}.safetensors" for name in results)]
+        saved.save(out / f"{names[name]}.safetensors", model)
+    return ["curves.png", "history.csv", *(f"{name}.safetensors" for name in names.values())]
 
 
 def _write_history(path: Path, results: dict[str, FitResult]) -> None:

@@ -24,6 +24,14 @@ class Dataset(NamedTuple):
     classes: tuple[str, ...]
     target: str = "target"
 
+    def __repr__(self) -> str:
+        """Shapes and names, not the arrays."""
+        kind = f"{len(self.classes)} classes" if self.classes else "numbers"
+        return (
+            f"Dataset(x {self.x.shape} {self.x.dtype}, t {self.t.shape} {self.t.dtype}, "
+            f"{len(self.features)} features, target {self.target!r}: {kind})"
+        )
+
 
 def one_hot(t: ArrayLike, n_classes: int) -> NDArray[np.float32]:
     """Encode class numbers as rows with a single one.

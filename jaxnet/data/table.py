@@ -81,9 +81,13 @@ def csv_features(path: str | PathLike[str], features: Sequence[str]) -> NDArray[
         raise ValueError("features is empty; name at least one column")
     cells = read_cells(path)
     missing = [name for name in features if name not in cells.columns]
+    if len(missing) == 1:
+        raise ValueError(f"{cells.path}: {_unknown(missing[0], cells.columns)}")
     if missing:
-        unknown = "; ".join(_unknown(name, cells.columns) for name in missing)
-        raise ValueError(f"{cells.path}: {unknown}")
+        raise ValueError(
+            f"{cells.path}: {len(missing)} of the {len(features)} columns that are needed are not "
+            f"there: {_listed(missing)}; the columns are {_listed(cells.columns)}"
+        )
     return _matrix(cells, features)
 
 
@@ -129,4 +133,10 @@ def _labels(
 def _unknown(name: str, names: Iterable[str]) -> str:
     close = get_close_matches(name, names, n=1)
     hint = f" (did you mean {close[0]!r}?)" if close else ""
-    return f"there is no column {name!r}{hint}; the columns are {', '.join(map(repr, names))}"
+    return f"there is no column {name!r}{hint}; the columns are {_listed(names)}"
+
+
+def _listed(names: Iterable[str], most: int = 10) -> str:
+    quoted = [repr(name) for name in names]
+    rest = f" and {len(quoted) - most} more" if len(quoted) > most else ""
+    return ", ".join(quoted[:most]) + rest

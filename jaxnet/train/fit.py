@@ -93,6 +93,13 @@ def fit(
             raise ValueError("fit: patience watches the validation loss; give validation=(x, t)")
     if gradient not in ("hand", "auto"):
         raise ValueError(f'fit: gradient must be "hand" or "auto", got {gradient!r}')
+    if not (hasattr(optimizer, "init") and hasattr(optimizer, "update")):
+        raise TypeError(
+            "fit: optimizer must be an optax gradient transformation, such as "
+            f"jaxnet.optim.gd(0.01), got {optimizer!r}"
+        )
+    if isinstance(key, int):
+        raise TypeError(f"fit: key must be a JAX key, such as jax.random.key({key}), got {key!r}")
     train = as_batch("data", data)
     held_out = None if validation is None else as_batch("validation", validation)
     n = train[0].shape[0]

@@ -47,14 +47,14 @@ def _bar(total: int, title: str) -> Iterator[Report]:
         rich_progress.TextColumn("{task.description}"),
         rich_progress.BarColumn(),
         rich_progress.MofNCompleteColumn(),
-        rich_progress.TextColumn("loss {task.fields[loss]:.4g}"),
+        rich_progress.TextColumn("{task.fields[loss]}"),
         rich_progress.TimeElapsedColumn(),
         rich_progress.TextColumn("left"),
         rich_progress.TimeRemainingColumn(),
     )
     with rich_progress.Progress(*columns, console=console) as bar:
-        task = bar.add_task(title, total=total, loss=float("nan"))
-        yield lambda step, loss: bar.update(task, completed=step, loss=loss)
+        task = bar.add_task(title, total=total, loss="")
+        yield lambda step, loss: bar.update(task, completed=step, loss=f"loss {loss:.4g}")
 
 
 def _lines(total: int, title: str) -> Report:

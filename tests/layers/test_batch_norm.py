@@ -129,6 +129,12 @@ def test_a_decay_out_of_range_is_refused(decay: float) -> None:
         batch_norm(3, decay=decay)
 
 
+@pytest.mark.parametrize("n", [0, 2.0, True])
+def test_a_number_of_features_that_is_no_positive_integer_is_refused(n: Any) -> None:
+    with pytest.raises(ValueError, match="batch_norm: n must be a positive integer, got"):
+        batch_norm(n)
+
+
 @pytest.mark.parametrize("eps", [0.0, -1e-5, float("nan")])
 def test_an_eps_out_of_range_is_refused(eps: float) -> None:
     with pytest.raises(ValueError, match="batch_norm: eps must be positive, got"):

@@ -41,10 +41,14 @@ def test_rows_do_not_meet_and_leading_axes_are_rows(key: Array) -> None:
     np.testing.assert_allclose(y[2, 3], layer.forward(params, x[2, 3])[0], rtol=1e-15)
 
 
-@pytest.mark.parametrize("sizes", [(0, 3), (3, 0), (-1, 3), (3, 2.0), ("3", 2)])
+@pytest.mark.parametrize("sizes", [(0, 3), (3, 0), (-1, 3), (3, 2.0), ("3", 2), (True, 2)])
 def test_a_size_that_is_no_positive_integer_is_refused(sizes: Any) -> None:
     with pytest.raises(ValueError, match=r"dense: n_(in|out) must be a positive integer, got"):
         dense(*sizes)
+
+
+def test_a_size_may_be_a_numpy_integer(key: Array) -> None:
+    assert dense(np.int64(2), np.int32(3)).init(key)["w"].shape == (2, 3)  # type: ignore[arg-type]
 
 
 def test_an_unknown_activation_is_refused() -> None:

@@ -1,3 +1,5 @@
+from typing import Any
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -25,6 +27,12 @@ def test_scale_shift_and_eps_are_where_the_definition_has_them() -> None:
     centred = x - x.mean(axis=-1, keepdims=True)
     expected = centred / np.sqrt(x.var(axis=-1, keepdims=True) + 0.5) * scale + shift
     np.testing.assert_allclose(layer_norm(6, eps=0.5).forward(params, X)[0], expected, rtol=1e-13)
+
+
+@pytest.mark.parametrize("n", [0, 2.0, True])
+def test_a_number_of_features_that_is_no_positive_integer_is_refused(n: Any) -> None:
+    with pytest.raises(ValueError, match="layer_norm: n must be a positive integer, got"):
+        layer_norm(n)
 
 
 @pytest.mark.parametrize("eps", [0.0, -1.0, float("nan")])
