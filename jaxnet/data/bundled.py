@@ -19,7 +19,7 @@ def iris() -> Dataset:
 
     Source: Fisher, "The use of multiple measurements in taxonomic problems", 1936.
     """
-    return _classification("load_iris")
+    return _classification("load_iris", "species")
 
 
 def digits() -> Dataset:
@@ -33,7 +33,7 @@ def digits() -> Dataset:
 
     Source: Alpaydin and Kaynak, "Optical Recognition of Handwritten Digits", UCI, 1998.
     """
-    return _classification("load_digits")
+    return _classification("load_digits", "digit")
 
 
 def wine() -> Dataset:
@@ -47,7 +47,7 @@ def wine() -> Dataset:
 
     Source: Aeberhard and Forina, "Wine", UCI, 1992.
     """
-    return _classification("load_wine")
+    return _classification("load_wine", "cultivar")
 
 
 def breast_cancer() -> Dataset:
@@ -62,7 +62,7 @@ def breast_cancer() -> Dataset:
     Source: Wolberg, Mangasarian, Street and Street, "Breast Cancer Wisconsin (Diagnostic)",
     UCI, 1993.
     """
-    return _classification("load_breast_cancer")
+    return _classification("load_breast_cancer", "diagnosis")
 
 
 def diabetes() -> Dataset:
@@ -84,16 +84,18 @@ def diabetes() -> Dataset:
         t=loaded.target[:, None],
         features=tuple(str(name) for name in loaded.feature_names),
         classes=(),
+        target="progression",
     )
 
 
-def _classification(loader: str) -> Dataset:
+def _classification(loader: str, target: str) -> Dataset:
     loaded = getattr(require("sklearn.datasets", "data"), loader)()
     return Dataset(
         x=loaded.data,
         t=loaded.target.astype(np.int32),
         features=tuple(str(name) for name in loaded.feature_names),
         classes=tuple(str(name) for name in loaded.target_names),
+        target=target,
     )
 
 
