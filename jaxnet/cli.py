@@ -74,15 +74,15 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
         "--data",
         default="iris",
         metavar="NAME|FILE.csv|FOLDER",
-        help="iris (default), digits, wine, breast_cancer or diabetes; a CSV file with a header; or "
-        "a folder with the four MNIST IDX files",
+        help="iris (default), digits, wine, breast_cancer or diabetes; a CSV file with a header; "
+        "or a folder with the four MNIST IDX files",
     )
     data.add_argument("--target", help="the CSV column to predict (default: the last one)")
     data.add_argument(
         "--task",
         choices=["classification", "regression"],
-        help="what the CSV target is (default: numbers with a decimal point are a regression, whole "
-        "numbers and text are classes)",
+        help="what the CSV target is (default: numbers with a decimal point are a regression, "
+        "whole numbers and text are classes)",
     )
     data.add_argument(
         "--test-fraction", type=float, default=0.2, help="share of test rows (default: 0.2)"
