@@ -11,9 +11,11 @@ from jax.typing import ArrayLike
 
 from jaxnet import losses
 from jaxnet.layers import (
+    ACTIVATIONS,
     Activation,
     Initializer,
     Layer,
+    activation as find_activation,
     chain,
     dense,
     normal,
@@ -187,11 +189,13 @@ def mlp(
     """
     if len(sizes) < 2:
         raise ValueError(f"mlp: sizes must name inputs and outputs at least, got {list(sizes)}")
-    probabilities = output in ("sigmoid", "softmax")
-    if probabilities and loss in ("softmax_cross_entropy", "sigmoid_cross_entropy"):
+    loss, output = losses.loss(loss), find_activation(output)
+    probabilities = output in (ACTIVATIONS["sigmoid"], ACTIVATIONS["softmax"])
+    takes_logits = [losses.LOSSES[f"{name}_cross_entropy"] for name in ("softmax", "sigmoid")]
+    if probabilities and loss in takes_logits:
         raise ValueError(
-            f"mlp: {loss} takes logits and applies the {str(loss).split('_')[0]} itself; "
-            f'leave output at "identity" (got {output!r})'
+            "mlp: the cross-entropies take logits and apply the softmax or sigmoid themselves; "
+            'leave output at "identity"'
         )
     count = len(sizes) - 1
     w_inits, b_inits = _one_each("w_init", w_init, count), _one_each("b_init", b_init, count)

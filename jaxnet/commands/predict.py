@@ -24,7 +24,7 @@ def predict(options: argparse.Namespace) -> int:
     columns: dict[str, Any] = {}
     if model.classes:
         columns[f"predicted_{model.target}"] = predicted
-        if model.spec["loss"] == "softmax_cross_entropy":
+        if model.spec.get("loss", "softmax_cross_entropy") == "softmax_cross_entropy":
             probabilities = np.asarray(ACTIVATIONS["softmax"].value(jnp.asarray(model.outputs(x))))
             names = [f"probability_{name}" for name in model.classes]
             columns |= dict(zip(names, probabilities.T, strict=True))

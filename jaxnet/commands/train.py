@@ -127,14 +127,13 @@ def _print_results(
         measure, constant, guess = "R^2", "always naming the mean", 0.0
     title = "results" if problem.targets is None else "results (losses of standardised targets)"
     headings = ["steps", "train\nloss", "test\nloss", f"train\n{measure}", f"test\n{measure}"]
-    table = _table(title, "optimizer", *headings, "run\n(s)", "compile\n(s)")
+    table = _table(title, "optimizer", *headings, "seconds")
     for name, result in results.items():
         batches = (problem.train, problem.test)
         losses = [f"{float(jax.jit(model.loss)(result.params, b)):.4g}" for b in batches]
         scores = [f"{_score(model, result.params, b):.3g}" for b in batches]
-        times = [f"{result.seconds:.2f}", f"{result.compile_seconds:.2f}"]
         label = f"{name} (failed)" if name in failures else name
-        table.add_row(label, str(result.steps), *losses, *scores, *times)
+        table.add_row(label, str(result.steps), *losses, *scores, f"{result.seconds:.2f}")
     console.print(table)
     for name, result in results.items():
         if name not in failures and _score(model, result.params, problem.train) <= guess:
@@ -152,7 +151,7 @@ def _table(title: str, first: str, *others: str) -> Any:
     )
     table.add_column(first)
     for heading in others:
-        table.add_column(heading, justify="right", overflow="fold")
+        table.add_column(heading, justify="right", no_wrap=True)
     return table
 
 
@@ -160,8 +159,10 @@ def _score(model: Model, params: Params, batch: Batch) -> float:
     """Accuracy of a classifier; R^2, the explained share of the variance, of a regression."""
     if model.classify is not None:
         return float(jax.jit(partial(accuracy, model))(params, batch))
-    r2_score = require("sklearn.metrics", "data").r2_score
-    return float(r2_score(np.asarray(batch[1]), np.asarray(jax.jit(model.apply)(params, batch[0]))))
+    y = np.asarray(jax.jit(model.apply)(params, batch[0]))
+    if not np.isfinite(y).all():
+        return float("nan")
+    return float(require("sklearn.metrics", "data").r2_score(np.asarray(batch[1]), y))
 
 
 def _write(

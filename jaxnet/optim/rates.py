@@ -5,6 +5,7 @@ from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
@@ -39,7 +40,7 @@ def check_learning_rate(rule: str, learning_rate: LearningRate) -> None:
         raise TypeError(
             f"{rule}: learning_rate must be a number, an array or a schedule, got {learning_rate!r}"
         )
-    if isinstance(learning_rate, int | float) and not 0 <= learning_rate < float("inf"):
+    if isinstance(learning_rate, int | float | np.number) and not 0 <= learning_rate < float("inf"):
         raise ValueError(
             f"{rule}: learning_rate must be a finite number >= 0, got {learning_rate!r}"
         )
@@ -47,7 +48,9 @@ def check_learning_rate(rule: str, learning_rate: LearningRate) -> None:
 
 def check_decay(rule: str, name: str, value: Any) -> None:
     """Raise a ValueError for a decay rate that is a Python number outside [0, 1)."""
-    if isinstance(value, int | float) and not 0 <= value < 1:
+    if not hasattr(value, "__float__"):
+        raise TypeError(f"{rule}: {name} must be a number or an array, got {value!r}")
+    if isinstance(value, int | float | np.number) and not 0 <= value < 1:
         raise ValueError(f"{rule}: {name} must be in [0, 1), got {value!r}")
 
 

@@ -153,7 +153,8 @@ def _result(run: Run, every: int, compile_seconds: float, seconds: float) -> Fit
     if evaluations:
         total = len(run.history["loss"])
         at = np.minimum(np.arange(1, len(evaluations["validation_loss"]) + 1) * every, total)
-        history["step"] = at[at <= done]
+        lost = int(not np.isfinite(history["loss"][-1]))  # a lost step is not evaluated
+        history["step"] = at[at <= done - lost]
         history |= {k: v[: len(history["step"])] for k, v in evaluations.items()}
     best = run.best
     return FitResult(

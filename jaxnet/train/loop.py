@@ -117,6 +117,8 @@ def training_step(
             return model.loss(unmasked(params, run.params), batch, key)
 
         value, grads = value_and_grad(run.params, batch, key)
+        # Data of a wider type make wider gradients; the optimizer's state has the parameters' type.
+        grads = jax.tree.map(lambda g, p: g.astype(p.dtype), grads, run.params)
         updates, state = optimizer.update(
             grads,
             run.state,

@@ -88,4 +88,4 @@ def nonfinite_error(
             f"The loss was {losses[0]:.4g} at step 0{before}. "
             f"Try {smaller}, standardised inputs{clip}."
         )
-    return NonFiniteError(message, dataclasses.replace(result, params=last_finite))
+    return NonFiniteError(message, dataclasses.replace(result, params=last_finite, best_step=None))
