@@ -154,8 +154,12 @@ def test_an_ignored_column_may_end_in_empty_cells(tmp_path: Path) -> None:
 
 def test_all_missing_features_are_listed(tmp_path: Path) -> None:
     path = write(tmp_path, "width,c\n1,2\n")
-    with pytest.raises(ValueError, match=r"no column 'widht' \(did you mean 'width'\?\).*'depth'"):
+    with pytest.raises(ValueError, match=r"2 of the 3 columns.*'widht', 'depth'; .*'width', 'c'$"):
         data.csv_features(path, ["widht", "c", "depth"])
+    with pytest.raises(ValueError, match=r"no column 'widht' \(did you mean 'width'\?\)"):
+        data.csv_features(path, ["widht", "c"])
+    with pytest.raises(ValueError, match=r"20 of the 20.*'x9' and 10 more; the columns"):
+        data.csv_features(path, [f"x{i}" for i in range(20)])
 
 
 @pytest.mark.parametrize(
