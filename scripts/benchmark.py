@@ -85,9 +85,9 @@ def classification(sizes: Sequence[int], n: int) -> tuple[Array, Array]:
 def bench_fit(rounds: int) -> None:
     """`fit` against the shortest loop with the same arithmetic that one would write by hand."""
     print("fit against a hand-written lax.scan, a step")
-    compare_fit((4, 16, 3), 150, None, 20_000, rounds)
-    compare_fit((64, 32, 10), 1600, 32, 200, rounds)
-    compare_fit((784, 512, 512, 10), 12_800, 128, 3, rounds)
+    compare_fit((4, 16, 3), 150, None, 80_000, rounds)
+    compare_fit((64, 32, 10), 1600, 32, 800, rounds)
+    compare_fit((784, 512, 512, 10), 12_800, 128, 5, rounds)
 
 
 def compare_fit(
@@ -104,16 +104,18 @@ def compare_fit(
         updates, state = rule.update(grads, state, params)
         return (optax.apply_updates(params, updates), state), value
 
-    def epoch(carry: Any, key: Array) -> Any:
-        if batch_size is None:
-            return step(carry, data)
-        order = jax.random.permutation(key, n).reshape(-1, batch_size)
-        return jax.lax.scan(lambda c, rows: step(c, (data[0][rows], data[1][rows])), carry, order)
+    def loop(params: Any, data: Any, key: Array) -> Any:
+        x, t = data
 
-    def loop(params: Any, key: Array) -> Any:
+        def epoch(carry: Any, key: Array) -> Any:
+            if batch_size is None:
+                return step(carry, data)
+            order = jax.random.permutation(key, n).reshape(-1, batch_size)
+            return jax.lax.scan(lambda c, rows: step(c, (x[rows], t[rows])), carry, order)
+
         return jax.lax.scan(epoch, (params, rule.init(params)), jax.random.split(key, epochs))
 
-    by_hand, _ = compiled(loop, params, key)
+    by_hand, _ = compiled(loop, params, data, key)
 
     def ours() -> float:
         result = fit(
@@ -123,7 +125,7 @@ def compare_fit(
         return result.seconds / steps
 
     def theirs() -> float:
-        return calls(by_hand, params, key)() / steps
+        return calls(by_hand, params, data, key)() / steps
 
     compare(f"{list(sizes)}, batch {batch_size or 'all'}, {steps} steps", ours, theirs, rounds)
 
@@ -217,19 +219,28 @@ def bench_torch(rounds: int) -> None:
         )  # fmt: skip
         return result.seconds / result.steps
 
-    def theirs() -> float:
+    def epoch(batches: Any) -> float:
         began = time.perf_counter()
         losses = []
-        for rows in torch.randperm(n, device=device).split(batch_size):
+        for x_rows, t_rows in batches:
             rule.zero_grad()
-            loss = torch.nn.functional.cross_entropy(net(torch_x[rows]), torch_t[rows])
+            loss = torch.nn.functional.cross_entropy(net(x_rows), t_rows)
             loss.backward()
             rule.step()
             losses.append(loss.detach())
         torch.stack(losses).cpu()
         return (time.perf_counter() - began) / steps
 
-    compare(f"torch {torch.__version__}, {torch.get_num_threads()} threads", ours, theirs, rounds)
+    def indexed() -> float:
+        order = torch.randperm(n, device=device).split(batch_size)
+        return epoch((torch_x[rows], torch_t[rows]) for rows in order)
+
+    loader = torch.utils.data.DataLoader(
+        torch.utils.data.TensorDataset(torch_x, torch_t), batch_size, shuffle=True
+    )
+    version = f"torch {torch.__version__}"
+    compare(f"{version}, tensors indexed by torch.randperm", ours, indexed, rounds)
+    compare(f"{version}, torch.utils.data.DataLoader", ours, lambda: epoch(loader), rounds)
 
 
 def bench_import(rounds: int) -> None:

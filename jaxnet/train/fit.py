@@ -19,6 +19,7 @@ from jaxnet.train.loop import (
     Inputs,
     Run,
     compile_loop,
+    copy,
     evaluation,
     run_in_chunks,
     start,
@@ -129,16 +130,18 @@ def fit(
     advance = compile_loop(step, evaluate, run, inputs)
     compiled = time.perf_counter()
     with show_progress(steps, title, progress) as report:
-        run, earlier = run_in_chunks(advance, run, inputs, steps, report)
-    result = _result(run, every, compiled - began, time.perf_counter() - compiled)
-    lost = not np.isfinite(result.history["loss"][-1])
-    if not lost and _all_finite(run.params):
-        return result
-    # A loss that is lost was last finite one step earlier, at the parameters of that moment, which
-    # are those after the steps before it.
-    sound = max(result.steps - 1 - int(lost), 0)
-    last_finite = advance(earlier, inputs, np.int32(sound))
+        run, lost, earlier = run_in_chunks(advance, run, inputs, steps, report)
+    seconds = (time.perf_counter() - compiled, compiled - began)
+    if lost is None and _all_finite(run.params):
+        return _result(run, every, *seconds)
+    # Go there again: up to the step that failed, for the history and the learning rate; and for
+    # the parameters at which the loss was last finite. A lost loss was last finite one step
+    # earlier, at the parameters of that moment, which are those after the steps before it.
+    failed = int(run.step) - 1 if lost is None else lost
+    sound = failed if lost is None else max(lost - 1, 0)
+    last_finite = advance(copy(earlier), inputs, np.int32(sound))
     kept = eval_params(last_finite.state, last_finite.params)
+    result = _result(advance(earlier, inputs, np.int32(failed + 1)), every, *seconds)
     raise nonfinite_error(result, kept, steps, clipped=clip_norm is not None)
 
 
@@ -146,7 +149,7 @@ def _all_finite(params: Params) -> bool:
     return all(np.isfinite(np.asarray(leaf)).all() for leaf in jax.tree.leaves(params))
 
 
-def _result(run: Run, every: int, compile_seconds: float, seconds: float) -> FitResult:
+def _result(run: Run, every: int, seconds: float, compile_seconds: float) -> FitResult:
     done = int(run.step)
     history = {"loss": np.asarray(run.history["loss"])[:done]}
     evaluations = {k: np.asarray(v) for k, v in run.history.items() if k != "loss"}

@@ -38,7 +38,7 @@ class Run(NamedTuple):
     state: Any  # of the optimizer
     sampler: Any
     step: Array  # how many steps are done
-    going: Array  # whether to go on: the loss is finite and patience is left
+    going: Array  # whether to go on: False once patience is lost
     history: dict[str, Array]
     best: Best | None
 
@@ -135,7 +135,6 @@ def training_step(
             state=state,
             sampler=rows_state,
             step=run.step + 1,
-            going=jnp.isfinite(value),
             history=run.history | {"loss": _set(run.history["loss"], run.step, value)},
         )
 
@@ -201,21 +200,27 @@ def compile_loop(step: Step, evaluate: Step | None, run: Run, inputs: Inputs) ->
 
 def run_in_chunks(
     advance: Any, run: Run, inputs: Inputs, steps: int, report: Report
-) -> tuple[Run, Run]:
-    """Run to the end in chunks of about `CHUNK_SECONDS`, reporting after each.
+) -> tuple[Run, int | None, Run]:
+    """Run to the end in chunks of about `CHUNK_SECONDS`, looking at the losses after each.
+
+    The loop itself does not look: a test in every step would cost more than the few steps that a
+    lost run goes on to the end of its chunk.
 
     Returns:
-        The last run, and the run at the start of the chunk before the last one: going on from
-        there gives the parameters of any later moment, such as the one before the loss was lost.
+        The last run; the step at which the loss was first not finite, or None; and the run at the
+        start of the chunk before the last one, from which any later moment can be had again.
     """
     chunk, done = 1, 0
     earlier = latest = copy(run)
     while done < steps and bool(run.going):
-        began = time.perf_counter()
+        began, first = time.perf_counter(), done
         earlier, latest = latest, copy(run)
         run = advance(run, inputs, np.int32(min(done + chunk, steps)))
         done = int(run.step)
-        report(done, float(run.history["loss"][done - 1]))
+        losses = np.asarray(run.history["loss"])[first:done]
+        report(done, float(losses[-1]))
+        if not np.isfinite(losses).all():
+            return run, first + int(np.argmin(np.isfinite(losses))), earlier
         seconds = time.perf_counter() - began
         chunk = max(1, min(10 * chunk, int(chunk * CHUNK_SECONDS / seconds)))
-    return run, earlier
+    return run, None, earlier
