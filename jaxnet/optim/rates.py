@@ -3,13 +3,15 @@
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
 LearningRate: TypeAlias = ArrayLike | Callable[[Array], ArrayLike]
 """A number, an array (also a traced one), or an optax schedule: step number -> number."""
+
+Hyper: TypeAlias = float | Array
+"""A hyperparameter: a number, or an array (also a traced one, so that a sweep can vmap over it)."""
 
 
 def rate_at(learning_rate: LearningRate, step: Array) -> Array:
@@ -39,18 +41,16 @@ def check_learning_rate(rule: str, learning_rate: LearningRate) -> None:
         raise TypeError(
             f"{rule}: learning_rate must be a number, an array or a schedule, got {learning_rate!r}"
         )
-    if isinstance(learning_rate, int | float) and not 0 <= learning_rate < float("inf"):
-        raise ValueError(
-            f"{rule}: learning_rate must be a finite number >= 0, got {learning_rate!r}"
-        )
+    check_nonnegative(rule, "learning_rate", learning_rate)
+
+
+def check_nonnegative(rule: str, name: str, value: Any) -> None:
+    """Raise a ValueError for a hyperparameter that is a Python number and negative or infinite."""
+    if isinstance(value, int | float) and not 0 <= value < float("inf"):
+        raise ValueError(f"{rule}: {name} must be a finite number >= 0, got {value!r}")
 
 
 def check_decay(rule: str, name: str, value: Any) -> None:
     """Raise a ValueError for a decay rate that is a Python number outside [0, 1)."""
     if isinstance(value, int | float) and not 0 <= value < 1:
         raise ValueError(f"{rule}: {name} must be in [0, 1), got {value!r}")
-
-
-def zeros_like(params: Any) -> Any:
-    """Zeros of the shapes and types of `params`."""
-    return jax.tree.map(jnp.zeros_like, params)
