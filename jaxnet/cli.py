@@ -28,6 +28,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from jaxnet.commands.train import train
 
             return train(options)
+        if options.command == "zoo":
+            from jaxnet.commands.zoo import zoo
+
+            return zoo(options)
         from jaxnet.commands.predict import predict
 
         return predict(options)
@@ -65,6 +69,13 @@ def _parser() -> argparse.ArgumentParser:
             "loss is a softmax cross-entropy."
         ),
     ))  # fmt: skip
+    zoo = commands.add_parser(
+        "zoo",
+        help="list the optimizers, or print one with its equations",
+        description="List every optimizer of jaxnet with its source and what it is proved against, "
+        "or print one with its equations and arguments.",
+    )
+    zoo.add_argument("name", nargs="?", help="of one optimizer")
     return parser
 
 

@@ -3,9 +3,17 @@
 The helpers are fixtures because test modules cannot import one another (pytest's importlib mode).
 """
 
+import os
 from collections.abc import Callable
 from functools import partial
 from typing import Any
+
+# The tests compile hundreds of programs that run once, on a few numbers: compiling is nearly all of
+# their time. To be set before JAX starts.
+os.environ["XLA_FLAGS"] = (
+    os.environ.get("XLA_FLAGS", "")
+    + " --xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+)
 
 import jax
 import jax.numpy as jnp

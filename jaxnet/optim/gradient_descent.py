@@ -1,74 +1,54 @@
 """Gradient descent, and gradient descent with momentum."""
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
 
-import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
-from jax.typing import ArrayLike
 
-from jaxnet.optim.rates import (
-    LearningRate,
-    check_decay,
-    check_learning_rate,
-    rate_at,
-    times,
-    zeros_like,
-)
+from jaxnet.optim.leafwise import Accumulator, leafwise
+from jaxnet.optim.rates import Hyper, LearningRate, check_decay
 
 
-class GdState(NamedTuple):
-    """State of `gd`: the step number and the learning rate that the last step used."""
-
-    step: Array
-    learning_rate: Array
-
-
-def gd(learning_rate: LearningRate) -> optax.GradientTransformation:
+def gd(learning_rate: LearningRate) -> optax.GradientTransformationExtraArgs:
     """Gradient descent: x := x - lr g, with g the gradient at x.
 
     Args:
         learning_rate: lr, a number, an array or an optax schedule.
 
     Returns:
-        An optax gradient transformation.
+        An optax gradient transformation without state.
 
     Raises:
         ValueError: The learning rate is negative or not finite.
 
     References: Cauchy (1847); with random batches, Robbins & Monro (1951).
     """
-    check_learning_rate("gd", learning_rate)
 
-    def init(params: Any) -> GdState:
-        step = jnp.zeros([], jnp.int32)
-        return GdState(step, rate_at(learning_rate, step))
+    def init(x: Array) -> tuple[()]:
+        return ()
 
-    def update(grads: Any, state: GdState, params: Any = None) -> tuple[Any, GdState]:
-        lr = rate_at(learning_rate, state.step)
-        updates = jax.tree.map(lambda g: -times(lr, g), grads)
-        return updates, GdState(optax.safe_increment(state.step), lr)
+    def step(g: Array, s: tuple[()], x: Array, lr: Array, t: Array) -> tuple[Array, tuple[()]]:
+        return -lr * g, ()
 
-    return optax.GradientTransformation(init, update)
-
-
-class MomentumState(NamedTuple):
-    """State of `momentum` and `nesterov`: step number, last learning rate, and velocity."""
-
-    step: Array
-    learning_rate: Array
-    velocity: Any
+    return leafwise("gd", learning_rate, init, step)
 
 
 def momentum(
-    learning_rate: LearningRate, momentum: ArrayLike = 0.9
-) -> optax.GradientTransformation:
-    """Heavy-ball momentum: v := mu v + g, x := x - lr v, from v = 0.
+    learning_rate: LearningRate, momentum: Hyper = 0.9
+) -> optax.GradientTransformationExtraArgs:
+    """Heavy-ball momentum.
 
-    At a constant learning rate this is Polyak's x_{k+1} = x_k - lr g_k + mu (x_k - x_{k-1}). The
-    learning rate stands outside the velocity, as in optax and PyTorch; with a schedule, rules that
-    keep lr * g inside it (Sutskever et al.; Keras) take another path.
+    From v = 0,
+
+        v := mu v + g
+        x := x - lr v
+
+    At a constant learning rate this is Polyak's x_{k+1} = x_k - lr g_k + mu (x_k - x_{k-1}).
+
+    Differs from: rules that keep lr * g inside the velocity (Sutskever et al., Keras) take another
+    path under a schedule; optax and PyTorch have lr outside, as here. An average of gradients,
+    v := mu v + (1 - mu) g, is this rule with the learning rate (1 - mu) lr.
 
     Args:
         learning_rate: lr, a number, an array or an optax schedule.
@@ -86,13 +66,19 @@ def momentum(
 
 
 def nesterov(
-    learning_rate: LearningRate, momentum: ArrayLike = 0.9
-) -> optax.GradientTransformation:
-    """Nesterov momentum: v := mu v + g, x := x - lr (g + mu v), from v = 0.
+    learning_rate: LearningRate, momentum: Hyper = 0.9
+) -> optax.GradientTransformationExtraArgs:
+    """Nesterov momentum.
 
-    x here is the look-ahead point theta + (-lr) mu v of Sutskever's form
+    From v = 0,
 
-        v := mu v + g(theta - lr mu v),   theta := theta - lr v,
+        v := mu v + g
+        x := x - lr (g + mu v)
+
+    x here is the look-ahead point theta - lr mu v of Sutskever's form
+
+        v := mu v + g(theta - lr mu v)
+        theta := theta - lr v
 
     so the gradient is taken where it is due without a second evaluation. This is optax's
     `sgd(nesterov=True)` and PyTorch's `SGD(nesterov=True)`. For the sequence of momenta that
@@ -110,25 +96,49 @@ def nesterov(
 
     References: Nesterov (1983); Sutskever, Martens, Dahl & Hinton (2013).
     """
-    return _with_velocity("nesterov", learning_rate, momentum, lambda mu, g, v: g + times(mu, v))
+    return _with_velocity("nesterov", learning_rate, momentum, lambda mu, g, v: g + mu * v)
+
+
+def sgd(
+    learning_rate: LearningRate, momentum: Hyper | None = None, nesterov: bool = False
+) -> optax.GradientTransformationExtraArgs:
+    """Gradient descent under the signature of `optax.sgd`: `gd`, `momentum` or `nesterov`.
+
+    Args:
+        learning_rate: lr, a number, an array or an optax schedule.
+        momentum: mu, in [0, 1); None for plain gradient descent.
+        nesterov: Whether the momentum is Nesterov's.
+
+    Returns:
+        An optax gradient transformation.
+
+    Raises:
+        ValueError: A hyperparameter is out of range.
+    """
+    if momentum is None:
+        return gd(learning_rate)
+    with_momentum = {False: _momentum, True: _nesterov}[nesterov]
+    return with_momentum(learning_rate, momentum)
+
+
+# The arguments of `sgd` have the names of these functions.
+_momentum, _nesterov = momentum, nesterov
 
 
 def _with_velocity(
-    rule: str, learning_rate: LearningRate, momentum: ArrayLike, direction: Any
-) -> optax.GradientTransformation:
+    rule: str,
+    learning_rate: LearningRate,
+    mu: Hyper,
+    direction: Callable[[Hyper, Array, Array], Array],
+) -> optax.GradientTransformationExtraArgs:
     """V := mu v + g, x := x - lr direction(mu, g, v)."""
-    check_learning_rate(rule, learning_rate)
-    check_decay(rule, "momentum", momentum)
-    mu = momentum
+    check_decay(rule, "momentum", mu)
 
-    def init(params: Any) -> MomentumState:
-        step = jnp.zeros([], jnp.int32)
-        return MomentumState(step, rate_at(learning_rate, step), zeros_like(params))
+    def init(x: Array) -> Accumulator:
+        return Accumulator(jnp.zeros_like(x))
 
-    def update(grads: Any, state: MomentumState, params: Any = None) -> tuple[Any, MomentumState]:
-        lr = rate_at(learning_rate, state.step)
-        velocity = jax.tree.map(lambda v, g: times(mu, v) + g, state.velocity, grads)
-        updates = jax.tree.map(lambda g, v: -times(lr, direction(mu, g, v)), grads, velocity)
-        return updates, MomentumState(optax.safe_increment(state.step), lr, velocity)
+    def step(g: Array, s: Accumulator, x: Array, lr: Array, t: Array) -> tuple[Array, Accumulator]:
+        v = mu * s.v + g
+        return -lr * direction(mu, g, v), Accumulator(v)
 
-    return optax.GradientTransformation(init, update)
+    return leafwise(rule, learning_rate, init, step)

@@ -12,7 +12,7 @@ from jax import Array
 from jax.flatten_util import ravel_pytree
 
 from jaxnet import models, optim
-from jaxnet.optim.gradient_descent import GdState, MomentumState
+from jaxnet.optim.leafwise import Accumulator, LeafwiseState
 from jaxnet.optim.nag import NagState
 
 STEPS = 300
@@ -107,7 +107,7 @@ class Comparison(NamedTuple):
 def compare(
     ours: optax.GradientTransformation,
     reference: optax.GradientTransformation,
-    state_of: Callable[[Any, Array], Any],
+    state_of: Callable[[Any, Array, Any], Any],
     problem: Problem,
 ) -> Comparison:
     @jax.jit
@@ -115,7 +115,7 @@ def compare(
         def step(carry: Any, k: Array) -> Any:
             (own_params, own_state), (params, state) = carry
             grads = problem.gradient(params)
-            mine, _ = ours.update(grads, state_of(state, k), params)
+            mine, _ = ours.update(grads, state_of(state, k, params), params)
             due, state = reference.update(grads, state, params)
             own, own_state = ours.update(problem.gradient(own_params), own_state, own_params)
             visited = optax.apply_updates(own_params, own), optax.apply_updates(params, due)
@@ -134,12 +134,13 @@ def compare(
 UNUSED = jnp.nan  # the learning rate in a state reports the last step and must not be used
 
 
-def gd_state(state: Any, k: Array) -> GdState:
-    return GdState(k, jnp.asarray(UNUSED))
+def gd_state(state: Any, k: Array, params: Any) -> LeafwiseState:
+    return LeafwiseState(k, jnp.asarray(UNUSED), jax.tree.map(lambda x: (), params))
 
 
-def momentum_state(state: Any, k: Array) -> MomentumState:
-    return MomentumState(k, jnp.asarray(UNUSED), optax.tree_utils.tree_get(state, "trace"))
+def momentum_state(state: Any, k: Array, params: Any) -> LeafwiseState:
+    velocity = optax.tree_utils.tree_get(state, "trace")
+    return LeafwiseState(k, jnp.asarray(UNUSED), jax.tree.map(Accumulator, velocity))
 
 
 # rule, its hyperparameters, optax.sgd's hyperparameters, the state that corresponds to optax's

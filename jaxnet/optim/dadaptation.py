@@ -1,0 +1,265 @@
+"""Adam with a learning rate from an estimate of the distance to the solution: D-Adaptation."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+
+from jaxnet.optim.leafwise import check_params
+from jaxnet.optim.rates import (
+    Hyper,
+    LearningRate,
+    check_decay,
+    check_learning_rate,
+    check_nonnegative,
+    rate_at,
+)
+from jaxnet.optim.whole_tree import check_positive, computed_tree, dot, like, total, zeros
+
+
+class ProdigyState(NamedTuple):
+    """State of `prodigy`.
+
+    The number of steps done, the last learning rate (without d), the estimate d, its numerator r,
+    the starting point x0, and the averages m, v and s in the structure of the parameters.
+    """
+
+    step: Array
+    learning_rate: Array
+    d: Array
+    r: Array
+    x0: Any
+    m: Any
+    v: Any
+    s: Any
+
+
+class DAdaptState(NamedTuple):
+    """State of `dadapt_adamw`.
+
+    The number of steps done, the last learning rate (without d), the estimate d, its numerator r,
+    and the averages m, v and s in the structure of the parameters.
+    """
+
+    step: Array
+    learning_rate: Array
+    d: Array
+    r: Array
+    m: Any
+    v: Any
+    s: Any
+
+
+def prodigy(
+    learning_rate: LearningRate = 1.0,
+    betas: tuple[Hyper, Hyper] = (0.9, 0.999),
+    beta3: Hyper | None = None,
+    eps: Hyper = 1e-8,
+    estim_lr0: Hyper = 1e-6,
+    estim_lr_coef: Hyper = 1.0,
+    weight_decay: Hyper = 0.0,
+    safeguard_warmup: bool = False,
+    use_bias_correction: bool = True,
+) -> optax.GradientTransformationExtraArgs:
+    """Prodigy: AdamW whose learning rate is an estimate d of the distance to the solution.
+
+    From m = v = s = 0, r = 0 and d = d0, for t = 1, 2, ..., with sums over all leaves,
+
+        l  = d lr sqrt(1 - b2^t) / (1 - b1^t)
+        r := b3 r + (d / d0) l <g, x0 - x>
+        s := b3 s + (d / d0) l g
+        m := b1 m + (1 - b1) d g
+        v := b2 v + (1 - b2) d^2 g^2
+        d := max(d, coef r / |s|_1)
+        x := x - l (m / (sqrt(v) + d eps) + wd x)
+
+    where l is made of the old d and the last line has the new one. (b1, b2) are `betas`, b3 is
+    `beta3`, d0 `estim_lr0` and coef `estim_lr_coef`. While |s|_1 = 0, d stays as it is.
+
+    Differs from: optax divides 0 by 0 if the first gradients are 0, and d is NaN from there on.
+    The authors' code corrects the bias only on request: `use_bias_correction=False` is its
+    default and lets l = d lr; it also can bound the growth of d from step to step. The factor
+    1 / d0 in r and s, which cancels, keeps them from underflow, as in the authors' code.
+
+    Args:
+        learning_rate: lr, a factor on d: a number, an array or an optax schedule that starts at
+            about 1.
+        betas: b1 and b2, decays of the averages of the gradient and of its square, in [0, 1).
+        beta3: b3, decay of the sums that d is estimated from, in [0, 1); None is sqrt(b2).
+        eps: Keeps the denominator from 0.
+        estim_lr0: d0, the first estimate, positive and smaller than the distance.
+        estim_lr_coef: coef, a factor on the estimates, the one to tune.
+        weight_decay: wd, decoupled.
+        safeguard_warmup: Whether s takes d instead of l, so that a warm-up of lr cannot make d
+            too large.
+        use_bias_correction: Whether l has Adam's correction.
+
+    Returns:
+        An optax gradient transformation whose `update` needs `params`; its state holds x0, m, v
+        and s, four times the parameters.
+
+    Raises:
+        ValueError: A hyperparameter is out of range, or `update` got no params.
+
+    Reference: Mishchenko & Defazio (2024), Prodigy.
+    """
+    b1, b2 = betas
+    b3 = b2**0.5 if beta3 is None else beta3
+    d0 = estim_lr0
+    _check("prodigy", learning_rate, betas, eps, estim_lr0, weight_decay)
+    check_decay("prodigy", "beta3", b3)
+    check_nonnegative("prodigy", "estim_lr_coef", estim_lr_coef)
+
+    def init(params: Any) -> ProdigyState:
+        step = jnp.zeros([], jnp.int32)
+        lr = rate_at(learning_rate, step)
+        return ProdigyState(
+            step,
+            lr,
+            d=jnp.asarray(d0, lr.dtype),
+            r=jnp.zeros_like(lr),
+            # A copy: params and state may both be donated to a compiled step.
+            x0=jax.tree.map(jnp.array, params),
+            m=zeros(params),
+            v=zeros(params),
+            s=zeros(params),
+        )
+
+    def update(
+        grads: Any, state: ProdigyState, params: Any = None, **extra: Any
+    ) -> tuple[Any, ProdigyState]:
+        check_params("prodigy", params)
+        lr = rate_at(learning_rate, state.step)
+        t = (state.step + 1).astype(lr.dtype)
+        g, x, x0 = computed_tree(grads), computed_tree(params), computed_tree(state.x0)
+        d = state.d
+        rate = d * lr * _correction(b1, b2, t) if use_bias_correction else d * lr
+        in_s = d if safeguard_warmup else rate
+
+        way = jax.tree.map(jnp.subtract, x0, x)
+        r = b3 * state.r + d / d0 * rate * dot(g, way)
+        s = jax.tree.map(lambda s, g: b3 * s + d / d0 * in_s * g, state.s, g)
+        m = jax.tree.map(lambda m, g: b1 * m + (1 - b1) * d * g, state.m, g)
+        v = jax.tree.map(lambda v, g: b2 * v + (1 - b2) * d**2 * g**2, state.v, g)
+        d_new = jnp.maximum(d, _ratio(estim_lr_coef * r, total(jax.tree.map(jnp.abs, s))))
+        u = jax.tree.map(
+            lambda m, v, x: -rate * (m / (jnp.sqrt(v) + d_new * eps) + weight_decay * x), m, v, x
+        )
+        new = ProdigyState(
+            optax.safe_increment(state.step), lr, d=d_new, r=r, x0=state.x0, m=m, v=v, s=s
+        )
+        return like(u, params), like(new, state)
+
+    return optax.GradientTransformationExtraArgs(init, update)
+
+
+def dadapt_adamw(
+    learning_rate: LearningRate = 1.0,
+    betas: tuple[Hyper, Hyper] = (0.9, 0.999),
+    eps: Hyper = 1e-8,
+    estim_lr0: Hyper = 1e-6,
+    weight_decay: Hyper = 0.0,
+    use_bias_correction: bool = True,
+) -> optax.GradientTransformationExtraArgs:
+    """AdamW by D-Adaptation: its learning rate is an estimate d of the distance to the solution.
+
+    From m = v = s = 0, r = 0 and d = d0, for t = 1, 2, ..., with sums over all leaves,
+
+        l  = d lr sqrt(1 - b2^t) / (1 - b1^t)
+        r := b3 r + (1 - b3) l <g, s / (sqrt(v) + eps)>
+        s := b3 s + (1 - b3) l g
+        m := b1 m + (1 - b1) l g
+        v := b2 v + (1 - b2) g^2
+        d := max(d, r / ((1 - b3) |s|_1))
+        x := x - m / (sqrt(v) + eps) - l wd x
+
+    where r is made of the old s and v. (b1, b2) are `betas`, b3 = sqrt(b2) and d0 is `estim_lr0`.
+    While |s|_1 = 0, d stays as it is.
+
+    Differs from: optax divides 0 by 0 if the first gradients are 0, and d is NaN from there on.
+    The authors correct no bias by default, which is `use_bias_correction=False`, l = d lr. Their
+    first code estimates d from |s|^2 and the sum of |g|^2 in the place of r.
+
+    Args:
+        learning_rate: lr, a factor on d: a number, an array or an optax schedule that starts at
+            about 1.
+        betas: b1 and b2, decays of the averages of the gradient and of its square, in [0, 1).
+        eps: Keeps the denominators from 0.
+        estim_lr0: d0, the first estimate, positive and smaller than the distance.
+        weight_decay: wd, decoupled.
+        use_bias_correction: Whether l has Adam's correction.
+
+    Returns:
+        An optax gradient transformation whose `update` needs `params`; its state holds m, v and
+        s, three times the parameters.
+
+    Raises:
+        ValueError: A hyperparameter is out of range, or `update` got no params.
+
+    Reference: Defazio & Mishchenko (2023), Learning-Rate-Free Learning by D-Adaptation.
+    """
+    b1, b2 = betas
+    b3 = b2**0.5
+    _check("dadapt_adamw", learning_rate, betas, eps, estim_lr0, weight_decay)
+
+    def init(params: Any) -> DAdaptState:
+        step = jnp.zeros([], jnp.int32)
+        lr = rate_at(learning_rate, step)
+        d = jnp.asarray(estim_lr0, lr.dtype)
+        return DAdaptState(
+            step, lr, d=d, r=jnp.zeros_like(lr), m=zeros(params), v=zeros(params), s=zeros(params)
+        )
+
+    def update(
+        grads: Any, state: DAdaptState, params: Any = None, **extra: Any
+    ) -> tuple[Any, DAdaptState]:
+        check_params("dadapt_adamw", params)
+        lr = rate_at(learning_rate, state.step)
+        t = (state.step + 1).astype(lr.dtype)
+        g, x = computed_tree(grads), computed_tree(params)
+        d = state.d
+        rate = d * lr * _correction(b1, b2, t) if use_bias_correction else d * lr
+
+        way = jax.tree.map(lambda s, v: s / (jnp.sqrt(v) + eps), state.s, state.v)
+        r = b3 * state.r + (1 - b3) * rate * dot(g, way)
+        s = jax.tree.map(lambda s, g: b3 * s + (1 - b3) * rate * g, state.s, g)
+        m = jax.tree.map(lambda m, g: b1 * m + (1 - b1) * rate * g, state.m, g)
+        v = jax.tree.map(lambda v, g: b2 * v + (1 - b2) * g**2, state.v, g)
+        d_new = jnp.maximum(d, _ratio(r, (1 - b3) * total(jax.tree.map(jnp.abs, s))))
+        u = jax.tree.map(
+            lambda m, v, x: -m / (jnp.sqrt(v) + eps) - rate * weight_decay * x, m, v, x
+        )
+        new = DAdaptState(optax.safe_increment(state.step), lr, d=d_new, r=r, m=m, v=v, s=s)
+        return like(u, params), like(new, state)
+
+    return optax.GradientTransformationExtraArgs(init, update)
+
+
+def _correction(b1: Hyper, b2: Hyper, t: Array) -> Array:
+    """What Adam's two bias corrections come to outside of the averages."""
+    return jnp.sqrt(1 - b2**t) / (1 - b1**t)
+
+
+def _ratio(numerator: Array, denominator: Array) -> Array:
+    """The quotient, and 0 where the denominator, which is not negative, is 0."""
+    some = denominator > 0
+    return jnp.where(some, numerator / jnp.where(some, denominator, 1.0), 0.0)
+
+
+def _check(
+    rule: str,
+    learning_rate: LearningRate,
+    betas: tuple[Hyper, Hyper],
+    eps: Hyper,
+    estim_lr0: Hyper,
+    weight_decay: Hyper,
+) -> None:
+    """Refuse hyperparameters that are Python numbers out of range."""
+    check_learning_rate(rule, learning_rate)
+    check_decay(rule, "betas[0]", betas[0])
+    check_decay(rule, "betas[1]", betas[1])
+    check_nonnegative(rule, "eps", eps)
+    check_positive(rule, "estim_lr0", estim_lr0)
+    check_nonnegative(rule, "weight_decay", weight_decay)

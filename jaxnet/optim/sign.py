@@ -1,0 +1,192 @@
+"""Rules that go by signs alone: the gradient's size has no say in the size of the step."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import optax
+from jax import Array
+from jax.typing import ArrayLike
+
+from jaxnet.optim.leafwise import Accumulator, Mask, leafwise
+from jaxnet.optim.rates import Hyper, LearningRate, check_decay, check_nonnegative
+
+
+class RpropLeaf(NamedTuple):
+    """One leaf's state of `rprop`: the step sizes, and the previous gradient where it counts."""
+
+    size: Array
+    g: Array
+
+
+def sign_sgd(learning_rate: LearningRate) -> optax.GradientTransformationExtraArgs:
+    """Sign descent: a step of lr in every coordinate.
+
+        x := x - lr sign(g)
+
+    with sign(0) = 0.
+
+    Args:
+        learning_rate: lr, a number, an array or an optax schedule.
+
+    Returns:
+        An optax gradient transformation without state.
+
+    Raises:
+        ValueError: The learning rate is negative or not finite.
+
+    Reference: Bernstein, Wang, Azizzadenesheli & Anandkumar (2018), Algorithm 1.
+    """
+
+    def init(x: Array) -> tuple[()]:
+        return ()
+
+    def step(g: Array, s: tuple[()], x: Array, lr: Array, t: Array) -> tuple[Array, tuple[()]]:
+        return -lr * jnp.sign(g), ()
+
+    return leafwise("sign_sgd", learning_rate, init, step)
+
+
+def signum(learning_rate: LearningRate, beta: Hyper = 0.9) -> optax.GradientTransformationExtraArgs:
+    """Sign descent with momentum.
+
+    From m = 0,
+
+        m := beta m + (1 - beta) g
+        x := x - lr sign(m)
+
+    Args:
+        learning_rate: lr, a number, an array or an optax schedule.
+        beta: Decay of the average of the gradient, in [0, 1).
+
+    Returns:
+        An optax gradient transformation; its state holds m, one times the parameters.
+
+    Raises:
+        ValueError: A hyperparameter is out of range.
+
+    Reference: Bernstein, Wang, Azizzadenesheli & Anandkumar (2018), Algorithm 2.
+    """
+    check_decay("signum", "beta", beta)
+
+    def step(g: Array, s: Accumulator, x: Array, lr: Array, t: Array) -> tuple[Array, Accumulator]:
+        m = beta * s.v + (1 - beta) * g
+        return -lr * jnp.sign(m), Accumulator(m)
+
+    return leafwise("signum", learning_rate, _zero, step)
+
+
+def lion(
+    learning_rate: LearningRate,
+    b1: Hyper = 0.9,
+    b2: Hyper = 0.99,
+    weight_decay: Hyper = 1e-3,
+    mask: Mask = None,
+) -> optax.GradientTransformationExtraArgs:
+    """Lion: the sign of one average of the gradient, while a slower one is kept.
+
+    From m = 0,
+
+        c  = b1 m + (1 - b1) g
+        x := x - lr (sign(c) + wd x)
+        m := b2 m + (1 - b2) g
+
+    Differs from: the paper's program has no default for wd, its code has 0; 1e-3 is optax's.
+
+    Args:
+        learning_rate: lr, a number, an array or an optax schedule.
+        b1: The share of m in the step, in [0, 1).
+        b2: Decay of the average m of the gradient, in [0, 1).
+        weight_decay: wd, not negative.
+        mask: Which leaves decay: a tree of bools, or a function from the parameters to one.
+
+    Returns:
+        An optax gradient transformation; its state holds m, one times the parameters.
+
+    Raises:
+        ValueError: A hyperparameter is out of range.
+
+    Reference: Chen et al. (2023), Algorithm 2.
+    """
+    check_decay("lion", "b1", b1)
+    check_decay("lion", "b2", b2)
+
+    def step(g: Array, s: Accumulator, x: Array, lr: Array, t: Array) -> tuple[Array, Accumulator]:
+        c = b1 * s.v + (1 - b1) * g
+        return -lr * jnp.sign(c), Accumulator(b2 * s.v + (1 - b2) * g)
+
+    return leafwise("lion", learning_rate, _zero, step, weight_decay=weight_decay, mask=mask)
+
+
+def rprop(
+    learning_rate: ArrayLike,
+    eta_minus: Hyper = 0.5,
+    eta_plus: Hyper = 1.2,
+    min_step_size: Hyper = 1e-6,
+    max_step_size: Hyper = 50.0,
+) -> optax.GradientTransformationExtraArgs:
+    """Resilient propagation, in the form iRprop-: every coordinate finds its own step size.
+
+    From D = lr and p = 0,
+
+        D := min(max(D eta, D_min), D_max),  eta = eta_plus   where g p > 0
+                                                   eta_minus  where g p < 0
+                                                   1          where g p = 0
+        p := 0 where g p < 0 (with the old p), g elsewhere
+        x := x - D sign(p)
+
+    A coordinate whose gradient changed its sign stays for one step, with a shorter D. The rule
+    needs the gradient of the whole data: from batch to batch signs change by themselves.
+
+    Differs from: optax's `rprop` answers with the previous step's move, so it starts with 0 and is
+    one step late throughout. PyTorch's `Rprop` is this one. The rule of 1993 took the last move
+    back where the sign changed.
+
+    Args:
+        learning_rate: lr, the first step size, a number or an array. There is no schedule: the
+            rule sets its step sizes by itself.
+        eta_minus: The factor of a step size whose gradient changed its sign, in (0, 1).
+        eta_plus: The factor of one whose gradient kept it, more than 1.
+        min_step_size: D_min, not negative.
+        max_step_size: D_max, not less than D_min.
+
+    Returns:
+        An optax gradient transformation; its state holds D and p, two times the parameters.
+
+    Raises:
+        TypeError: The learning rate is a schedule.
+        ValueError: A hyperparameter is out of range.
+
+    References: Riedmiller & Braun (1993); in this form Igel & Huesken (2000).
+    """
+    if callable(learning_rate):
+        raise TypeError("rprop: learning_rate is the first step size, and cannot be a schedule")
+    _check_rprop(eta_minus, eta_plus, min_step_size, max_step_size)
+
+    def init(x: Array) -> RpropLeaf:
+        return RpropLeaf(jnp.full_like(x, learning_rate), jnp.zeros_like(x))
+
+    def step(g: Array, s: RpropLeaf, x: Array, lr: Array, t: Array) -> tuple[Array, RpropLeaf]:
+        agree = jnp.sign(g) * jnp.sign(s.g)  # the product itself may underflow
+        eta = jnp.where(agree > 0, eta_plus, jnp.where(agree < 0, eta_minus, 1.0))
+        size = jnp.clip(s.size * eta, min_step_size, max_step_size)
+        g = jnp.where(agree < 0, 0, g)
+        return -size * jnp.sign(g), RpropLeaf(size, g)
+
+    return leafwise("rprop", learning_rate, init, step)
+
+
+def _zero(x: Array) -> Accumulator:
+    return Accumulator(jnp.zeros_like(x))
+
+
+def _check_rprop(eta_minus: Hyper, eta_plus: Hyper, low: Hyper, high: Hyper) -> None:
+    if isinstance(eta_minus, int | float) and not 0 < eta_minus < 1:
+        raise ValueError(f"rprop: eta_minus must be in (0, 1), got {eta_minus!r}")
+    if isinstance(eta_plus, int | float) and not 1 < eta_plus < float("inf"):
+        raise ValueError(f"rprop: eta_plus must be a finite number > 1, got {eta_plus!r}")
+    check_nonnegative("rprop", "min_step_size", low)
+    check_nonnegative("rprop", "max_step_size", high)
+    if isinstance(low, int | float) and isinstance(high, int | float) and low > high:
+        raise ValueError(
+            f"rprop: max_step_size must be at least min_step_size = {low!r}, got {high!r}"
+        )

@@ -1,0 +1,193 @@
+"""Gradient descent with noise on the gradient, and with Polyak's step size."""
+
+from typing import Any, Literal, NamedTuple, get_args
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+from jax.typing import ArrayLike
+
+from jaxnet.optim.leafwise import check_params, computed
+from jaxnet.optim.rates import (
+    Hyper,
+    LearningRate,
+    check_learning_rate,
+    check_nonnegative,
+    rate_at,
+    times,
+)
+
+PolyakVariant = Literal["sps", "sps+"]
+
+
+class NoisyState(NamedTuple):
+    """State of `noisy_sgd`: step number, last learning rate, and the key of the next noise."""
+
+    step: Array
+    learning_rate: Array
+    key: Array
+
+
+class PolyakState(NamedTuple):
+    """State of `polyak_sgd`: step number, and the step size that the last step used."""
+
+    step: Array
+    learning_rate: Array
+
+
+def noisy_sgd(
+    learning_rate: LearningRate,
+    eta: Hyper = 0.01,
+    gamma: Hyper = 0.55,
+    *,
+    key: Array,
+) -> optax.GradientTransformationExtraArgs:
+    """Gradient descent with normal noise on the gradient.
+
+    For t = 0, 1, ...
+
+        x := x - lr (g + n),   n ~ N(0, s_t^2),   s_t^2 = eta / (1 + t)^gamma
+
+    with a noise of its own for every entry. eta is a variance, not a standard deviation. The noise
+    is drawn from `key`, which the state carries on: the same key gives the same run.
+
+    Differs from: optax draws the same noise from the same key, but in the leaf's own type where
+    that is half precision.
+
+    Args:
+        learning_rate: lr, a number, an array or an optax schedule.
+        eta: The first step's variance, not negative; 0 gives gradient descent.
+        gamma: How fast the variance falls, not negative.
+        key: A key of `jax.random`.
+
+    Returns:
+        An optax gradient transformation; its state holds the key, and no parameters.
+
+    Raises:
+        ValueError: A hyperparameter is out of range.
+
+    Reference: Neelakantan et al. (2015).
+    """
+    check_learning_rate("noisy_sgd", learning_rate)
+    check_nonnegative("noisy_sgd", "eta", eta)
+    check_nonnegative("noisy_sgd", "gamma", gamma)
+
+    def init(params: Any) -> NoisyState:
+        zero = jnp.zeros([], jnp.int32)
+        # A copy: the state may be donated to a compiled step.
+        return NoisyState(zero, rate_at(learning_rate, zero), jnp.copy(key))
+
+    def update(
+        grads: Any, state: NoisyState, params: Any = None, **extra: Any
+    ) -> tuple[Any, NoisyState]:
+        check_params("noisy_sgd", params)
+        lr = rate_at(learning_rate, state.step)
+        s = jnp.sqrt(eta / (1 + state.step.astype(lr.dtype)) ** gamma)
+        next_key, drawn = jax.random.split(state.key)
+        noise = _noise_like(drawn, grads)
+        noisy = jax.tree.map(lambda g, n: computed(g) + times(s, n), grads, noise)
+        updates = jax.tree.map(lambda g, x: times(-lr, g).astype(_dtype(x)), noisy, params)
+        return updates, NoisyState(optax.safe_increment(state.step), lr, next_key)
+
+    return optax.GradientTransformationExtraArgs(init, update)
+
+
+def polyak_sgd(
+    max_learning_rate: Hyper = 1.0,
+    scaling: LearningRate = 1.0,
+    f_min: Hyper = 0.0,
+    eps: Hyper = 0.0,
+    variant: PolyakVariant = "sps",
+) -> optax.GradientTransformationExtraArgs:
+    """Gradient descent with Polyak's step size, for losses whose least value is known.
+
+        a  = (f(x) - f*) / (|g|^2 + eps)                sps
+        a  = max(f(x) - f*, 0) / (|g|^2 + eps)          sps+
+        lr = scaling min(a, max_learning_rate)
+        x := x - lr g
+
+    |g| is the norm of the gradient of all parameters together, and lr is 0 where the denominator
+    is. `update` needs the loss as `value`.
+
+    Differs from: the paper divides by c |g|^2, and c = 1/2 is a `scaling` of 2 with half the
+    `max_learning_rate`. optax takes the norm of scaling g, so that a scaling of 2 halves its step,
+    and stops already where |g|^2 + eps is below 2e-16. With "sps" a loss
+    below f* gives a negative step, as in optax; "sps+" does not move there.
+
+    Args:
+        max_learning_rate: The largest step size before scaling, not negative.
+        scaling: A number, an array or an optax schedule.
+        f_min: f*, a lower bound of the loss. Models that can fit their data have about 0.
+        eps: Keeps the denominator from 0.
+        variant: "sps" or "sps+".
+
+    Returns:
+        An optax gradient transformation whose `update` needs `value`; its state holds no
+        parameters.
+
+    Raises:
+        ValueError: A hyperparameter is out of range, the variant is unknown, or `update` got no
+            params or no value.
+
+    References: Polyak (1987); with random batches Loizou, Vaswani, Laradji & Lacoste-Julien (2021);
+    "sps+" Garrigos, Gower & Schaipp (2023).
+    """
+    _check_polyak(max_learning_rate, scaling, f_min, eps, variant)
+
+    def init(params: Any) -> PolyakState:
+        zero = jnp.zeros([], jnp.int32)
+        return PolyakState(zero, jnp.zeros_like(rate_at(scaling, zero)))
+
+    def update(
+        grads: Any,
+        state: PolyakState,
+        params: Any = None,
+        *,
+        value: ArrayLike | None = None,
+        **extra: Any,
+    ) -> tuple[Any, PolyakState]:
+        check_params("polyak_sgd", params)
+        if value is None:
+            raise ValueError("polyak_sgd: update needs the loss: update(..., value=loss)")
+        scale = rate_at(scaling, state.step)
+        gap = jnp.asarray(value, scale.dtype) - f_min
+        if variant == "sps+":
+            gap = jnp.maximum(gap, 0)
+        squares = [jnp.sum(computed(g) ** 2) for g in jax.tree.leaves(grads)]
+        denominator = sum(squares, jnp.zeros_like(scale)) + eps
+        a = jnp.where(denominator > 0, gap / jnp.where(denominator > 0, denominator, 1), 0)
+        lr = (scale * jnp.minimum(a, max_learning_rate)).astype(scale.dtype)
+        updates = jax.tree.map(
+            lambda g, x: times(-lr, computed(g)).astype(_dtype(x)), grads, params
+        )
+        return updates, PolyakState(optax.safe_increment(state.step), lr)
+
+    return optax.GradientTransformationExtraArgs(init, update)
+
+
+def _noise_like(key: Array, tree: Any) -> Any:
+    """Standard normal noise in the shape of every leaf, in the type it is computed in."""
+    leaves, structure = jax.tree.flatten(tree)
+    keys = jax.random.split(key, len(leaves))
+    leaves = [computed(leaf) for leaf in leaves]
+    noise = [jax.random.normal(k, x.shape, x.dtype) for k, x in zip(keys, leaves, strict=True)]
+    return jax.tree.unflatten(structure, noise)
+
+
+def _dtype(x: ArrayLike) -> Any:
+    return jnp.asarray(x).dtype
+
+
+def _check_polyak(
+    max_learning_rate: Hyper, scaling: LearningRate, f_min: Hyper, eps: Hyper, variant: str
+) -> None:
+    check_nonnegative("polyak_sgd", "max_learning_rate", max_learning_rate)
+    check_nonnegative("polyak_sgd", "scaling", scaling)
+    check_learning_rate("polyak_sgd", scaling)
+    check_nonnegative("polyak_sgd", "eps", eps)
+    if isinstance(f_min, int | float) and not abs(f_min) < float("inf"):
+        raise ValueError(f"polyak_sgd: f_min must be a finite number, got {f_min!r}")
+    if variant not in get_args(PolyakVariant):
+        choices = " or ".join(map(repr, get_args(PolyakVariant)))
+        raise ValueError(f"polyak_sgd: variant must be {choices}, got {variant!r}")

@@ -1,0 +1,184 @@
+"""How a rule is proved: against optax, and against its paper's equations in plain NumPy."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from jax import Array
+
+from jaxnet import models
+
+STEPS = 200
+
+Tree = Any
+Hypers = dict[str, float]
+
+
+class Rule(Protocol):
+    """A rule in NumPy for one leaf: `rule(x0, **hypers)` gives `step(g, x, t) -> u`."""
+
+    def __call__(self, x: np.ndarray, **hypers: Any) -> Callable[..., np.ndarray]: ...
+
+
+class Recorded(NamedTuple):
+    """A run: what the rule was given at every step, and what it answered."""
+
+    x: Tree
+    g: Tree
+    u: Tree
+
+
+def quadratic(x: Array) -> Array:
+    """1/2 x^T a x with eigenvalues from 1 to 1000, the axes turned away from the coordinates."""
+    axes = np.linalg.qr(np.random.default_rng(3).normal(size=(6, 6)))[0]
+    a = axes @ np.diag(np.logspace(0, 3, 6)) @ axes.T
+    return 0.5 * x @ jnp.asarray(a, x.dtype) @ x / 1000
+
+
+def rosenbrock(x: Array) -> Array:
+    return ((1 - x[0]) ** 2 + 100 * (x[1] - x[0] ** 2) ** 2) / 100
+
+
+NETWORK = models.mlp([3, 5, 2], "tanh")
+
+
+def loss(params: Tree) -> Array:
+    """Three problems at once; each has its own leaves, so leafwise rules keep them apart."""
+    x = jnp.asarray(np.random.default_rng(4).normal(size=(12, 3)), params["quadratic"].dtype)
+    network = NETWORK.loss(params["network"], (x, jnp.arange(12) % 2))
+    return quadratic(params["quadratic"]) + rosenbrock(params["rosenbrock"]) + network
+
+
+def start(dtype: Any = np.float64) -> Tree:
+    params = {
+        "quadratic": jnp.linspace(-1.0, 2.0, 6),
+        "rosenbrock": jnp.asarray([-1.2, 1.0]),
+        "network": NETWORK.init(jax.random.key(0)),
+    }
+    return jax.tree.map(lambda leaf: leaf.astype(dtype), params)
+
+
+def free_run(rule: optax.GradientTransformationExtraArgs, params: Tree) -> Recorded:
+    """Let a rule run by itself."""
+    rule = optax.with_extra_args_support(rule)
+
+    def step(carry: Any, _: None) -> Any:
+        x, state = carry
+        value, g = jax.value_and_grad(loss)(x)
+        u, state = rule.update(g, state, x, value=value)
+        return (optax.apply_updates(x, u), state), Recorded(x, g, u)
+
+    _, run = jax.lax.scan(step, (params, rule.init(params)), None, STEPS)
+    return Recorded(*run)
+
+
+def replay(rule: optax.GradientTransformationExtraArgs, run: Recorded) -> Tree:
+    """What a rule answers to the parameters and gradients of a recorded run."""
+    rule = optax.with_extra_args_support(rule)
+
+    def step(state: Any, seen: Any) -> Any:
+        x, g = seen
+        u, state = rule.update(g, state, x, value=loss(x))
+        return state, u
+
+    first = jax.tree.map(lambda leaf: leaf[0], run.x)
+    return jax.lax.scan(step, rule.init(first), (run.x, run.g))[1]
+
+
+def stacked(settings: list[Hypers]) -> dict[str, Array]:
+    """One array a hyperparameter, for vmap; every setting names the same ones."""
+    return {name: jnp.asarray([s[name] for s in settings]) for name in settings[0]}
+
+
+def error(actual: Tree, expected: Tree) -> float:
+    """The largest error over leaves, settings and steps, relative to the step's largest entry."""
+    worst = 0.0
+    for a, b in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
+        assert a.shape == b.shape
+        a, b = (np.asarray(leaf, np.float64).reshape(*leaf.shape[:2], -1) for leaf in (a, b))
+        assert np.isfinite(a).all()
+        assert np.isfinite(b).all()
+        scale = np.maximum(np.abs(b).max(axis=-1), np.finfo(np.float64).tiny)
+        worst = max(worst, float((np.abs(a - b).max(axis=-1) / scale).max()))
+    return worst
+
+
+class Prove(Protocol):
+    def __call__(
+        self,
+        ours: Callable[..., Any],
+        settings: list[Hypers],
+        *,
+        witness: Callable[..., Any] | None = None,
+        numpy: Rule | None = None,
+        static: Mapping[str, Any] = {},
+        tolerance: float = 1e-12,
+        free_tolerance: float | None = 1e-9,
+    ) -> None: ...
+
+
+@pytest.fixture(scope="session")
+def prove() -> Prove:
+    """Prove a rule, for several settings of its hyperparameters in one program.
+
+    ours and witness are factories; every setting is a dict of float hyperparameters, all with the
+    same names, static are arguments that are no floats. Both see the same parameters and
+    gradients, those of the witness's own run (of our own, where there is no witness), for 200
+    steps; every update must agree to `tolerance`, and to 1e-5 in float32. The runs of both by
+    themselves must agree to `free_tolerance`, unless that is None because the rule amplifies
+    rounding. numpy is the rule as its paper writes it, for one leaf.
+    """
+
+    def prove(
+        ours: Callable[..., Any],
+        settings: list[Hypers],
+        *,
+        witness: Callable[..., Any] | None = None,
+        numpy: Rule | None = None,
+        static: Mapping[str, Any] = {},
+        tolerance: float = 1e-12,
+        free_tolerance: float | None = 1e-9,
+    ) -> None:
+        assert witness or numpy
+        hypers = stacked(settings)
+        leader = witness or ours
+
+        @jax.jit
+        @jax.vmap
+        def run(hypers: dict[str, Array]) -> tuple[Recorded, Tree, Recorded, tuple[Tree, Tree]]:
+            led = free_run(leader(**hypers, **static), start())
+            rule = ours(**hypers, **static)
+            halved = jax.tree.map(lambda leaf: leaf.astype(np.float32), (hypers, led))
+            single = [replay(f(**halved[0], **static), halved[1]) for f in (ours, leader)]
+            return led, replay(rule, led), free_run(rule, start()), (single[0], single[1])
+
+        led, answered, own, single = jax.device_get(run(hypers))
+        assert error(answered, led.u) <= tolerance, error(answered, led.u)
+        assert error(*single) <= 1e-5, error(*single)
+        if free_tolerance is not None:
+            assert error(own.x, led.x) <= free_tolerance, error(own.x, led.x)
+        if numpy is not None:
+            expected = transcribed(numpy, led, settings, static)
+            assert error(answered, expected) <= tolerance, error(answered, expected)
+
+    return prove
+
+
+def transcribed(
+    rule: Rule, run: Recorded, settings: list[Hypers], static: Mapping[str, Any]
+) -> Tree:
+    """What a NumPy rule answers to a recorded run, setting by setting and leaf by leaf."""
+
+    def leaf(x: np.ndarray, g: np.ndarray) -> np.ndarray:  # (settings, steps, ...)
+        answers = np.empty_like(x)
+        for i, hypers in enumerate(settings):
+            step = rule(x[i, 0], **hypers, **static)
+            for t in range(x.shape[1]):
+                answers[i, t] = step(g[i, t], x[i, t], t + 1)
+        return answers
+
+    return jax.tree.map(leaf, run.x, run.g)
