@@ -205,7 +205,8 @@ def ademamix(
     Reference: Pagliardini, Ablin & Grangier (2024), Algorithm 1.
     """
     check_adam("ademamix", b1, b2, eps, eps_root)
-    check_decay("ademamix", "b3", b3)
+    if not callable(b3):
+        check_decay("ademamix", "b3", b3)
     check_nonnegative("ademamix", "alpha", alpha)
     check_nonnegative("ademamix", "warmup_steps", warmup_steps)
     for name, value in ("b1", b1), ("b3", b3):
