@@ -137,7 +137,8 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=["gd", "nag"],
         metavar="NAME",
-        help="gd, momentum, nesterov or nag; each gets a run of its own (default: gd nag)",
+        help="rules that `jaxnet zoo` lists, such as adam; each gets a run of its own (default: "
+        "gd nag)",
     )
     run.add_argument("--learning-rate", type=float, default=0.01, help="step size (default: 0.01)")
     run.add_argument("--steps", type=int, default=350, help="number of steps (default: 350)")

@@ -19,12 +19,9 @@ from jaxnet.layers.layer import Params
 from jaxnet.models import Batch, Model, classes_of
 from jaxnet.train import FitResult, NonFiniteError, accuracy, fit
 
-OPTIMIZERS = {
-    "gd": optim.gd,
-    "momentum": optim.momentum,
-    "nesterov": optim.nesterov,
-    "nag": optim.nag,
-}
+OPTIMIZERS = {name: entry.make for name, entry in optim.ZOO.items() if entry.takes == "schedule"}
+"""The rules that run at a learning rate."""
+
 CHECKED_ROWS = 32
 """The gradient is compared with its witnesses on this many training rows."""
 
