@@ -50,7 +50,7 @@ class Entry:
         make: learning rate -> the rule with everything else at its defaults. Rules that find
             their own step leave the learning rate out.
         needs: What `update` needs beyond gradients, state and parameters: "value", "value_fn",
-            "grad_fn" or "residual_fn"; and "key", if the factory needs one.
+            "grad_fn", "residual_fn" or "rows"; and "key", if the factory needs one.
         takes: What may stand for the learning rate: a "schedule" or number, a "number", or "none".
     """
 
@@ -62,7 +62,7 @@ class Entry:
     state: str
     proof: str
     make: Callable[[Any], optax.GradientTransformation]
-    needs: Literal["", "key", "value", "value_fn", "key, value_fn", "grad_fn", "residual_fn"] = ""
+    needs: str = ""
     takes: Literal["schedule", "number", "none"] = "schedule"
 
 
@@ -612,6 +612,7 @@ _ENTRIES = (
         "2 per example",
         "its variance's derivative, 1e-12",
         lambda lr: aw_sgd(lr, examples=8),
+        needs="rows",
     ),
 )
 
