@@ -206,6 +206,13 @@ def bowl(params: Tree) -> Array:
     return total
 
 
+def residuals(params: Tree) -> Tree:
+    """What the bowl is half the squares of."""
+    return jax.tree.map(
+        lambda leaf: (leaf - 1) * jnp.sqrt(2 + 2 * jnp.arange(leaf.size).reshape(leaf.shape)), params
+    )
+
+
 @pytest.fixture(scope="session", name="bowl")
 def _bowl() -> Callable[[Tree], Array]:
     """`bowl(params)` -> loss: what every rule of the zoo can be run on."""
@@ -235,6 +242,7 @@ def one_step() -> Callable[..., tuple[Tree, Tree]]:
             value=loss if value is None else value,
             value_fn=bowl,
             grad_fn=jax.grad(bowl),
+            residual_fn=residuals,
         )
         return optax.apply_updates(params, updates), state
 
@@ -251,6 +259,7 @@ def arguments() -> Callable[[Entry], dict[str, Any]]:
             "max_learning_rate": RATE,
             "optimizer": gd(RATE),
             "key": jax.random.key(0),
+            "examples": 8,
         }
         names = inspect.signature(entry.factory).parameters
         return {name: value for name, value in given.items() if name in names}
