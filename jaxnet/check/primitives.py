@@ -142,7 +142,7 @@ def _dot_letters(params: Params, a: Any, b: Any) -> tuple[list[int], list[int], 
     (contract_a, contract_b), (batch_a, batch_b) = params["dimension_numbers"]
     labels_a = list(range(np.ndim(a)))
     labels_b = list(range(np.ndim(a), np.ndim(a) + np.ndim(b)))
-    for i, j in [*zip(contract_a, contract_b), *zip(batch_a, batch_b)]:
+    for i, j in zip((*contract_a, *batch_a), (*contract_b, *batch_b), strict=True):
         labels_b[j] = labels_a[i]
     out = [labels_a[i] for i in batch_a]
     out += [labels_a[i] for i in range(np.ndim(a)) if i not in (*contract_a, *batch_a)]

@@ -64,22 +64,23 @@ class Replay:
         self.values.append(value)
         return len(self.values) - 1
 
-    def pull(self, op: Operation, dy: Any) -> Cotangents:
-        """The cotangents of an operation's inputs by its right rule."""
-        inputs = [self.values[i] for i in op.inputs]
-        if op.name in PRIMITIVES:
-            return PRIMITIVES[op.name].reverse(op.params, inputs, self.values[op.outputs[0]], dy)
-        return self._pull_in_jax(op, inputs, dy)
+    def inputs_of(self, op: Operation) -> list[Any]:
+        """The values that went into an operation."""
+        return [self.values[i] for i in op.inputs]
 
-    def _pull_in_jax(self, op: Operation, inputs: list[Any], dy: Any) -> Cotangents:
+    def pull_in_jax(self, op: Operation, dy: Any) -> Cotangents:
+        """The cotangents of the inputs of an operation that is not in `PRIMITIVES`."""
+        inputs = self.inputs_of(op)
         floating = [is_float(x) for x in inputs]
         if op.index not in self._pulls:
 
             def f(*moving: Any) -> Any:
                 rest = iter(moving)
-                return op.bind(*(next(rest) if m else x for m, x in zip(floating, inputs)))
+                return op.bind(
+                    *(next(rest) if m else x for m, x in zip(floating, inputs, strict=True))
+                )
 
-            moving = [x for m, x in zip(floating, inputs) if m]
+            moving = [x for m, x in zip(floating, inputs, strict=True) if m]
             outputs, pull = jax.vjp(f, *moving)
             self._pulls[op.index] = (outputs, jax.jit(pull) if len(self.values) < 2000 else pull)
         outputs, pull = self._pulls[op.index]
@@ -191,9 +192,7 @@ def _equation(
         results = [_array(y) for y in (out if eqn.primitive.multiple_results else [out])]
     outputs = tuple(replay.add(y) for y in results)
     replay.operations.append(
-        Operation(
-            len(replay.operations), name, params, tuple(inputs), outputs, path, place, bind
-        )
+        Operation(len(replay.operations), name, params, tuple(inputs), outputs, path, place, bind)
     )
     return list(outputs)
 
@@ -279,15 +278,21 @@ def _while(
         carry = _call(replay, params["body_jaxpr"], [*body_consts, *carry], (*path, 0), place)
 
 
-def right_rule(op: Operation, replay: Replay, dy: Any) -> Cotangents:
-    """The operation's own reverse rule."""
+def right_rule(
+    op: Operation, replay: Replay, dy: Any, inputs: Sequence[Any] | None = None
+) -> Cotangents:
+    """The operation's own reverse rule; at other inputs than its own, if they are given."""
+    if op.name in PRIMITIVES:
+        output = replay.values[op.outputs[0]]
+        reverse = PRIMITIVES[op.name].reverse
+        return reverse(op.params, replay.inputs_of(op) if inputs is None else inputs, output, dy)
     if op.name == "row":
         dx = np.zeros_like(replay.values[op.inputs[0]])
         dx[op.params["row"]] = dy
         return (dx,)
     if op.name == "stack":
         return list(dy)
-    return replay.pull(op, dy)
+    return replay.pull_in_jax(op, dy)
 
 
 def backward(replay: Replay) -> Backward:
@@ -355,7 +360,9 @@ def altered_gradient(replay: Replay, rules: Mapping[int, Rule]) -> list[np.ndarr
         elif change is not None and op.index in base.inputs:
             changes = [
                 ct if old is not None else None
-                for ct, old in zip(right_rule(op, replay, change), base.inputs[op.index])
+                for ct, old in zip(
+                    right_rule(op, replay, change), base.inputs[op.index], strict=True
+                )
             ]
         else:
             continue
@@ -368,7 +375,9 @@ def altered_gradient(replay: Replay, rules: Mapping[int, Rule]) -> list[np.ndarr
 
 def _sum(dy: Any, change: Any) -> Any:
     if isinstance(dy, list):
-        return [c if d is None else d if c is None else d + c for d, c in zip(dy, change)]
+        return [
+            c if d is None else d if c is None else d + c for d, c in zip(dy, change, strict=True)
+        ]
     return dy + change
 
 
