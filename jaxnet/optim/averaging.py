@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from jaxnet.optim.leafwise import check_params, computed, leafwise
+from jaxnet.optim.leafwise import check_params, computed, leafwise, with_decay
 from jaxnet.optim.rates import (
     Hyper,
     LearningRate,
@@ -217,7 +217,7 @@ def madgrad(
     def step(
         g: Array, state: MadgradState, x: Array, lr: Array, t: Array
     ) -> tuple[Array, MadgradState]:
-        g = g + weight_decay * x
+        g = with_decay(g, weight_decay, x)
         rate = (lr + eps) * jnp.sqrt(t)
         s = state.s + rate * g
         v = state.v + rate * g**2
@@ -289,7 +289,9 @@ def _schedule_free(
         v = jax.tree.unflatten(structure, [v for _, v in pairs])
 
         x = _average(y, state.z, state.b1)
-        z = jax.tree.map(lambda z, d, y: z - lr * (d + weight_decay * y), state.z, directions, y)
+        z = jax.tree.map(
+            lambda z, d, y: z - lr * with_decay(d, weight_decay, y), state.z, directions, y
+        )
         x = jax.tree.map(lambda x, z: (1 - c) * x + c * z, x, z)
         u = jax.tree.map(lambda x, z, y: (1 - b1) * z + b1 * x - y, x, z, y)
         new = ScheduleFreeState(

@@ -8,7 +8,7 @@ import optax
 from jax import Array
 
 from jaxnet.optim.adam import check_adam, zero_moments
-from jaxnet.optim.leafwise import Accumulator, Mask, Moments, leafwise
+from jaxnet.optim.leafwise import Accumulator, Mask, Moments, leafwise, with_decay
 from jaxnet.optim.rates import Hyper, LearningRate, check_decay, check_nonnegative
 
 
@@ -81,7 +81,7 @@ def lars(
         def step(
             g: Array, s: Accumulator, x: Array, lr: Array, t: Array
         ) -> tuple[Array, Accumulator]:
-            u = g + wd * x
+            u = with_decay(g, wd, x)
             length = norm(u) if dialect == "optax" else norm(g) + wd * norm(x)
             trust = ratio(trust_coefficient * norm(x), length, eps) if scaled else 1
             v = momentum * s.v + lr * trust * u
@@ -144,7 +144,7 @@ def lamb(
             v = b2 * s.v + (1 - b2) * g**2
             m_hat, v_hat = m / (1 - b1**t), v / (1 - b2**t)
             r = m_hat / (jnp.sqrt(v_hat + eps_root) + eps)
-            u = r + wd * x
+            u = with_decay(r, wd, x)
             return -lr * ratio(norm(x), norm(u)) * u, Moments(m, v)
 
         return leafwise("lamb", learning_rate, zero_moments, step)
@@ -202,7 +202,7 @@ def novograd(
     ) -> tuple[Array, LayerMoments]:
         square = jnp.sum(g**2)
         v = jnp.where(t == 1, square, b2 * s.v + (1 - b2) * square)
-        m = b1 * s.m + (g / (jnp.sqrt(v + eps_root) + eps) + weight_decay * x)
+        m = b1 * s.m + with_decay(g / (jnp.sqrt(v + eps_root) + eps), weight_decay, x)
         return -lr * m, LayerMoments(m, v)
 
     return leafwise("novograd", learning_rate, init, step)

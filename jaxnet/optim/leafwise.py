@@ -114,6 +114,11 @@ def computed(x: ArrayLike) -> Array:
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
+def with_decay(g: Array, weight_decay: Hyper, x: Array) -> Array:
+    """G + wd x. Where wd is the number 0 it does not read x: XLA cannot leave out 0 x by itself."""
+    return g if _is_zero(weight_decay) else g + weight_decay * x
+
+
 def check_params(rule: str, params: Any) -> None:
     """Raise a ValueError if `update` was called without the parameters."""
     if params is None:

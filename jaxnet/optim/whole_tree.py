@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jaxnet.optim.leafwise import Mask, _decaying, computed
+from jaxnet.optim.leafwise import Mask, _decaying, computed, with_decay
 from jaxnet.optim.rates import Hyper
 
 
@@ -47,11 +47,11 @@ def with_l2(grads: Any, params: Any, weight_decay: Hyper | None, mask: Mask) -> 
     if weight_decay is None:
         return g
     leaves, structure = jax.tree.flatten(g)
-    with_decay = [
-        g + weight_decay * x if decays else g
+    decayed = [
+        with_decay(g, weight_decay, x) if decays else g
         for g, x, decays in zip(leaves, jax.tree.leaves(x), _decaying(mask, params), strict=True)
     ]
-    return jax.tree.unflatten(structure, with_decay)
+    return jax.tree.unflatten(structure, decayed)
 
 
 def check_positive(rule: str, name: str, value: Any) -> None:
