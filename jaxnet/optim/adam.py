@@ -1,6 +1,6 @@
 """Adam, Adamax and Nadam, with and without decoupled weight decay."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import optax
@@ -18,11 +18,11 @@ class MaxMoments(NamedTuple):
 
 
 class NadamMoments(NamedTuple):
-    """One leaf's state of Nadam: Adam's, and the product mu_1 ... mu_t."""
+    """One leaf's state of Nadam: Adam's, and mu_1 ... mu_t, but () of a constant momentum."""
 
     m: Array
     v: Array
-    product: Array
+    product: Any
 
 
 def adam(
@@ -246,7 +246,8 @@ def nadam(
         momentum_decay: psi, not negative; None for a constant momentum.
 
     Returns:
-        An optax gradient transformation; its state holds m and v, two times the parameters, and p.
+        An optax gradient transformation; its state holds m and v, two times the parameters, and
+        with a momentum_decay p.
 
     Raises:
         ValueError: A hyperparameter is out of range.
@@ -287,7 +288,8 @@ def nadamw(
         momentum_decay: psi, not negative; None for a constant momentum.
 
     Returns:
-        An optax gradient transformation; its state holds m and v, two times the parameters, and p.
+        An optax gradient transformation; its state holds m and v, two times the parameters, and
+        with a momentum_decay p.
 
     Raises:
         ValueError: A hyperparameter is out of range.
@@ -314,19 +316,22 @@ def _nadam(
     check_adam(rule, b1, b2, eps, eps_root)
     check_nonnegative(rule, "momentum_decay", momentum_decay)
 
-    def mu(t: Array) -> Hyper:
-        return b1 if momentum_decay is None else b1 * (1 - 0.96 ** (momentum_decay * t) / 2)
-
     def init(x: Array) -> NadamMoments:
-        return NadamMoments(jnp.zeros_like(x), jnp.zeros_like(x), jnp.ones([], x.dtype))
+        product = () if momentum_decay is None else jnp.ones([], x.dtype)
+        return NadamMoments(jnp.zeros_like(x), jnp.zeros_like(x), product)
 
     def step(
         g: Array, s: NadamMoments, x: Array, lr: Array, t: Array
     ) -> tuple[Array, NadamMoments]:
         m = b1 * s.m + (1 - b1) * g
         v = b2 * s.v + (1 - b2) * g**2
-        p = s.product * mu(t)
-        m_hat = mu(t + 1) * m / (1 - p * mu(t + 1)) + (1 - mu(t)) * g / (1 - p)
+        if momentum_decay is None:
+            p: Any = ()
+            m_hat = corrected_mean(b1, m, g, t, True)
+        else:
+            mu, mu_next = (b1 * (1 - 0.96 ** (momentum_decay * k) / 2) for k in (t, t + 1))
+            p = s.product * mu
+            m_hat = mu_next * m / (1 - p * mu_next) + (1 - mu) * g / (1 - p)
         v_hat = v / (1 - b2**t)
         return -lr * m_hat / (jnp.sqrt(v_hat + eps_root) + eps), NadamMoments(m, v, p)
 
