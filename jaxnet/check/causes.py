@@ -1,14 +1,21 @@
 """The search for the cause of a wrong gradient: relations first, then the replay."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import jax
 import numpy as np
 
-from jaxnet.check.alterations import Alteration, alterations
-from jaxnet.check.replay import Replay, TooLong, altered_gradient, backward, record
+from jaxnet.check.replay import (
+    Operation,
+    Replay,
+    Rule,
+    altered_gradient,
+    backward,
+    right_rule,
+)
+from jaxnet.check.search import Explained, Search, common_factor, moving_leaves, replays_of, same
 from jaxnet.check.witness import Sample, Subject, floats, is_float, named, with_floats
 
 CLOSE = 1e-5
@@ -37,13 +44,13 @@ def diagnose(
     if not left:
         return causes
     whole = _whole(s, samples, left, close)
+    replays = replays_of(s, samples)
+    search = None if replays is None else Search(samples, limits, close, replays)
     if whole is not None:
-        return [*causes, *whole]
-    replays = _replays(s, samples)
-    if replays is not None:
-        found = _by_replay(s, samples, left, limits, close, replays)
-        if found:
-            return [*causes, *found]
+        return [*causes, *(_placed(cause, search) for cause in whole)]
+    found = [] if search is None else _by_replay(s, search, left)
+    if found:
+        return [*causes, *found]
     quotient = _difference_quotient(s, samples, left, close)
     if quotient is not None:
         return [*causes, quotient]
@@ -57,7 +64,7 @@ def diagnose(
 
 def _unusable(s: Subject, samples: list[Sample], wrong: list[int]) -> Iterator[Cause]:
     for k in wrong:
-        name = s.names[k]
+        name = said_name(s, k)
         given, true = samples[0].given[k], samples[0].true[k]
         if given is None:
             yield Cause(
@@ -103,6 +110,40 @@ def _of_shape(name: str, k: int, given: np.ndarray, true: np.ndarray) -> Cause:
     return Cause("shape", (k,), said, f"Return an array of shape {true.shape}.")
 
 
+def _placed(cause: Cause, search: Search | None) -> Cause:
+    """A cause with the line it belongs to, if one operation stands behind it."""
+    if search is None or cause.where is not None:
+        return cause
+    if cause.code == "regularization":
+        return replace(cause, where=_penalty_place(search.replays[0], cause.leaves))
+    if cause.code == "transpose":
+        return replace(cause, where=_used_at(search.replays[0], cause.leaves[0]))
+    if cause.code not in ("scale", "sign", "missing", "partial_entries"):
+        return cause
+    found = [e for e in search.explaining(list(cause.leaves), whole=True) if e.factor == 1]
+    return replace(cause, where=min(found, key=_order).alteration.where) if found else cause
+
+
+def _used_at(replay: Replay, k: int) -> str | None:
+    """Where a leaf is first used in a product."""
+    own = _through_copies(replay, k)
+    for op in replay.operations:
+        if op.name in ("dot_general", "conv_general_dilated", "mul") and own & set(op.inputs):
+            return op.frames[0] if op.frames else None
+    return None
+
+
+def _penalty_place(replay: Replay, leaves: Sequence[int]) -> str | None:
+    """Where the loss has a penalty on these leaves, or on any."""
+    count = sum(is_float(replay.values[i]) for i in replay.parameters)
+    for k in (*leaves, *range(count)):
+        own = _through_copies(replay, k)
+        for op in replay.operations:
+            if op.name in ("integer_pow", "square", "mul", "abs") and set(op.inputs) <= own:
+                return op.frames[0] if op.frames else None
+    return None
+
+
 # Relations of whole gradients that need no trace.
 
 
@@ -129,7 +170,7 @@ def _whole(s: Subject, samples: list[Sample], left: list[int], close: float) -> 
 
 def _alone(s: Subject, samples: list[Sample], k: int, close: float) -> Cause | None:
     """What a leaf's gradient is to the true one, if it is something simple."""
-    name = s.names[k]
+    name = said_name(s, k)
     given, true = _leaf(samples, k)
     if all(not g.any() for g in given):
         return Cause(
@@ -138,7 +179,7 @@ def _alone(s: Subject, samples: list[Sample], k: int, close: float) -> Cause | N
             f"The gradient of {name} is 0; the true one is not.",
             f"Derive the gradient of {name} and return it.",
         )
-    factor = _factor(given, true, close)
+    factor = common_factor(given, true, close)
     if factor is not None and factor != 0:
         return _of_factor(s, k, factor)
     for said, turned in _layouts(true[0].shape):
@@ -149,29 +190,18 @@ def _alone(s: Subject, samples: list[Sample], k: int, close: float) -> Cause | N
     return _entries(s, k, given, true, close)
 
 
+def said_name(s: Subject, k: int) -> str:
+    """The name of a leaf in a sentence; params that are one array have none."""
+    return s.names[k] or "params"
+
+
 def _leaf(samples: list[Sample], k: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
     given = [np.asarray(sample.given[k]) for sample in samples]
     return given, [sample.true[k] for sample in samples]
 
 
-def same(a: np.ndarray, b: np.ndarray, close: float) -> bool:
-    """Whether two gradients are the same up to `close` times the largest entry."""
-    size = max(float(np.abs(b).max(initial=0)), float(np.finfo(float).tiny))
-    return bool(np.abs(a - b).max(initial=0) <= close * size)
-
-
-def _factor(given: list[np.ndarray], true: list[np.ndarray], close: float) -> float | None:
-    """C if the gradients are c times the true ones at all points."""
-    a, b = np.concatenate([g.ravel() for g in given]), np.concatenate([t.ravel() for t in true])
-    if not b.any():
-        return None
-    c = float(a @ b / (b @ b))
-    whole = all(same(g, c * t, close) for g, t in zip(given, true, strict=True))
-    return c if whole else None
-
-
 def _of_factor(s: Subject, k: int, factor: float) -> Cause:
-    name = s.names[k]
+    name = said_name(s, k)
     if abs(factor + 1) < 1e-4:
         return Cause(
             "sign",
@@ -245,7 +275,7 @@ def _entries(
     return Cause(
         "partial_entries",
         (k,),
-        f"The gradient of {s.names[k]} is {what} in {where}; the other entries are right.",
+        f"The gradient of {said_name(s, k)} is {what} in {where}; the other entries are right.",
         f"Compute {where} as the others.",
         {"entries": float(bad.sum()), "of": float(bad.size)},
     )
@@ -297,14 +327,14 @@ def _penalty(s: Subject, samples: list[Sample], k: int, close: float) -> Cause |
     excess = [g - t for g, t in zip(given, true, strict=True)]
     for said, of, power in (("squared", lambda x: x, 2.0), ("absolute", np.sign, 1.0)):
         base = [of(x) for x in own]
-        c = _factor(excess, base, 1e3 * close)
+        c = common_factor(excess, base, 1e3 * close)
         if c is None or abs(c) < 1e-12:
             continue
         due = _penalty_due(s, samples, k) if power == 2.0 else 0.0
         found = due + c / power
         if abs(found) < 1e-3 * abs(due):
             found = 0.0
-        name = s.names[k]
+        name = said_name(s, k)
         what = (
             f"has no penalty on {name}, which the loss has"
             if due and not found
@@ -327,7 +357,7 @@ def _penalty(s: Subject, samples: list[Sample], k: int, close: float) -> Cause |
 
 def _penalty_due(s: Subject, samples: list[Sample], k: int) -> float:
     """C of a term c * sum of squares of a leaf in the loss, read off its replay."""
-    replays = _replays(s, samples[:1])
+    replays = replays_of(s, samples[:1])
     if replays is None:
         return 0.0
     replay = replays[0]
@@ -357,42 +387,54 @@ def _through_copies(replay: Replay, k: int) -> set[int]:
 
 
 def _stale(s: Subject, samples: list[Sample], left: list[int], close: float) -> Cause | None:
-    """The gradient at parameters that a step has already changed."""
-    if s.closed is None or len(samples) < 2:
+    """The gradient at parameters that a step has already changed, all of them or some before others.
+
+    Every leaf whose gradient was there already has moved by rate times it. Which ones, depends on
+    the order: all at once, from the first leaf to the last, or the other way round.
+    """
+    if s.closed is None:
         return None
     loss = s.loss
 
     @jax.jit
-    def true_at(params: Any) -> Any:
-        return jax.grad(lambda moving: loss(with_floats(params, moving)))(floats(params))
+    def true_at(params: Any, moving: list[Any]) -> Any:
+        return jax.grad(lambda moving: loss(with_floats(params, moving)))(moving)
 
-    def moved(sample: Sample, rate: float) -> Any:
-        step = [np.asarray(p) - rate * t for p, t in zip(floats(sample.params), sample.true)]
-        return with_floats(sample.params, step)
+    count = len(s.names)
+    orders = {
+        "all parameters were changed before": [list(range(count))] * count,
+        "the leaves before it were changed already": [list(range(k)) for k in range(count)],
+        "the leaves after it were changed already": [
+            list(range(k + 1, count)) for k in range(count)
+        ],
+    }
 
-    def miss(sample: Sample, rate: float) -> tuple[float, np.ndarray]:
-        at = true_at(moved(sample, rate))
-        error = np.concatenate([(np.asarray(at[k]) - sample.given[k]).ravel() for k in left])
-        return float(np.linalg.norm(error)), error
+    def miss(sample: Sample, order: list[list[int]], rate: float) -> np.ndarray:
+        errors = []
+        for k in left:
+            moved = [np.asarray(p) for p in floats(sample.params)]
+            for j in order[k]:
+                moved[j] = moved[j] - rate * np.asarray(sample.given[j])
+            at = np.asarray(true_at(sample.params, moved)[k])
+            errors.append((at - np.asarray(sample.given[k])).ravel())
+        return np.concatenate(errors)
 
-    first = samples[0]
-    size = float(np.sqrt(sum(np.sum(np.square(first.true[k])) for k in left)))
-    rates = np.logspace(-5, 0.5, 23)
-    misses = [miss(first, rate)[0] for rate in rates]
-    best = int(np.argmin(misses))
-    rate = _refined(lambda r: miss(first, r)[1], float(rates[best]))
-    if rate is None or abs(rate) < 1e-9:
-        return None
-    for sample in samples:
-        if miss(sample, rate)[0] > 100 * close * size:
-            return None
-    return Cause(
-        "stale",
-        tuple(left),
-        f"The gradient is that at parameters already moved by a step of {rate:.4g} against it.",
-        "Compute all gradients before any parameter is changed.",
-        {"step": rate},
-    )
+    size = max(float(np.abs(samples[0].true[k]).max(initial=0)) for k in left)
+    for said, order in orders.items():
+        for start in (1e-3, 1e-1, 0.5):
+            rate = _refined(lambda r, o=order: miss(samples[0], o, r), start)  # type: ignore[misc]
+            if rate is None or abs(rate) < 1e-9:
+                continue
+            if all(np.abs(miss(x, order, rate)).max() <= 10 * close * size for x in samples):
+                return Cause(
+                    "stale",
+                    tuple(left),
+                    f"The gradient is that at parameters already moved by a step of {rate:.4g}: "
+                    f"when it was computed, {said}.",
+                    "Compute all gradients before any parameter is changed.",
+                    {"step": rate},
+                )
+    return None
 
 
 def _refined(error: Callable[[float], np.ndarray], x: float) -> float | None:
@@ -416,25 +458,26 @@ def _partial_batch(
     n = batch_size(s)
     if s.closed is None or not 2 <= n <= 64:
         return None
-    replays = _replays(s, samples)
+    replays = replays_of(s, samples)
     if replays is None:
         return None
-    fits = []
+    columns, target = [], []
     for replay, sample in zip(replays, samples, strict=True):
         rows = row_gradients(replay, n)
         if rows is None:
             return None
-        columns = np.stack([np.concatenate([row[k].ravel() for k in left]) for row in rows], 1)
-        target = np.concatenate([np.asarray(sample.given[k]).ravel() for k in left])
-        if columns.shape[0] < n:
-            return None
-        weights = np.linalg.lstsq(columns, target, rcond=1e-10)[0]
-        if not same(columns @ weights, target, close):
-            return None
-        fits.append(weights)
-    weights = fits[0]
-    if not all(np.allclose(w, weights, atol=1e-3 * np.abs(weights).max()) for w in fits):
+        moving = moving_leaves(sample)
+        flat = [np.concatenate([row[moving[k]].ravel() for k in left]) for row in rows]
+        columns.append(np.stack(flat, axis=1))
+        target.append(np.concatenate([np.asarray(sample.given[k]).ravel() for k in left]))
+    a, b = np.concatenate(columns), np.concatenate(target)
+    if a.shape[0] < n + 1:
         return None
+    # Without a penalty its column is 0, and so is its weight.
+    weights = np.linalg.lstsq(a, b, rcond=1e-10)[0]
+    if not same(a @ weights, b, 10 * close):
+        return None
+    weights = weights[:n]
     used = np.abs(weights) > 1e-3 * np.abs(weights).max()
     if used.all() or not np.allclose(weights[used], weights[used][0], rtol=1e-2):
         return None
@@ -457,9 +500,10 @@ def _partial_batch(
 
 
 def row_gradients(replay: Replay, n: int) -> list[list[np.ndarray]] | None:
-    """The part of the gradient that each row of the batch contributes, if the loss is a sum over rows.
+    """What each row of the batch contributes to the gradient, and what belongs to no row.
 
-    The last sum over an axis of n entries is opened: its cotangent is passed on for one row at a time.
+    The last sum over an axis of n entries is opened: its cotangent goes on for one row at a time.
+    None if there is no such sum.
     """
     base = backward(replay)
     for op in reversed(replay.operations):
@@ -469,25 +513,24 @@ def row_gradients(replay: Replay, n: int) -> list[list[np.ndarray]] | None:
         axes = [i for i in op.params["axes"] if shape[i] == n]
         if not axes:
             continue
-        axis = axes[0]
-
-        def only(row: int, axis: int = axis) -> Any:
-            def rule(op: Any, replay: Replay, dy: Any) -> Any:
-                (ct,) = base.inputs[op.index]
-                kept = np.zeros_like(ct)
-                index = (slice(None),) * axis + (row,)
-                kept[index] = ct[index]
-                return (kept,)
-
-            return rule
-
-        rows = [altered_gradient(replay, {op.index: only(row)}) for row in range(n)]
-        whole = altered_gradient(replay, {op.index: lambda op, replay, dy: (None,)})
-        if any(np.abs(w).max(initial=0) > 0 for w in whole):
-            # What does not pass through the sum, such as a penalty, belongs to all rows alike.
-            rows = [[g - w + w / n for g, w in zip(row, whole, strict=True)] for row in rows]
-        return rows
+        rows = [altered_gradient(replay, {op.index: _only(row, axes[0])}) for row in range(n)]
+        # What does not pass through the sum, such as a penalty.
+        rest = altered_gradient(replay, {op.index: lambda op, replay, dy: (None,)})
+        return [*([g - r for g, r in zip(row, rest, strict=True)] for row in rows), rest]
     return None
+
+
+def _only(row: int, axis: int) -> Rule:
+    """The rule that passes the cotangent on for one entry of an axis."""
+
+    def rule(op: Operation, replay: Replay, dy: Any) -> Any:
+        (ct,) = right_rule(op, replay, dy)
+        kept = np.zeros_like(ct)
+        index = (slice(None),) * axis + (row,)
+        kept[index] = ct[index]
+        return (kept,)
+
+    return rule
 
 
 def _difference_quotient(
@@ -516,7 +559,9 @@ def _long_step(
     k = max(left, key=lambda k: min(sample.true[k].size, 3))
     shape = sample.true[k].shape
     entries = [np.unravel_index(i, shape) for i in range(min(3, sample.true[k].size))]
-    given, true = (np.asarray([leaf[e] for e in entries]) for leaf in (sample.given[k], sample.true[k]))
+    given, true = (
+        np.asarray([leaf[e] for e in entries]) for leaf in (sample.given[k], sample.true[k])
+    )
     run = jax.jit(s.loss) if s.closed is not None else s.loss
 
     def value(entry: Any, h: float) -> float:
@@ -553,71 +598,27 @@ def _short_step(sample: Sample, left: list[int]) -> tuple[str, float] | None:
             for multiple in (1, 2):
                 counts = given * (multiple * h / (spacing / 2))
                 whole = np.abs(counts - np.round(counts)).max() < 1e-3
-                if whole and 1 <= np.abs(counts).min() and np.abs(counts).max() < 1e5:
+                if whole and np.abs(counts).min() >= 1 and np.abs(counts).max() < 1e5:
                     return "", h
     return None
 
 
-# The replay.
-
-
-def _replays(s: Subject, samples: list[Sample]) -> list[Replay] | None:
-    """The loss replayed at every point, if JAX can trace it."""
-    if s.closed is None:
-        return None
-    try:
-        return [_recorded(s, sample) for sample in samples]
-    except TooLong:
-        return None
-
-
-def _recorded(s: Subject, sample: Sample) -> Replay:
-    leaves = jax.tree.leaves(sample.params)
-    return record(s.closed, leaves, len(leaves))  # type: ignore[arg-type]
-
-
-@dataclass(frozen=True)
-class Explained:
-    """An alteration and the wrong leaves that it explains, up to a factor."""
-
-    alteration: Alteration
-    leaves: tuple[int, ...]
-    factor: float
-
-
-def _by_replay(
-    s: Subject,
-    samples: list[Sample],
-    left: list[int],
-    limits: list[float],
-    close: float,
-    replays: list[Replay],
-) -> list[Cause]:
+def _by_replay(s: Subject, search: Search, left: list[int]) -> list[Cause]:
     """Causes that one alteration, or two, or one and relations, make plain."""
-    moving = [j for j, leaf in enumerate(jax.tree.leaves(samples[0].params)) if is_float(leaf)]
-
-    def run(rules: Mapping[int, Any], point: int) -> list[np.ndarray]:
-        with np.errstate(all="ignore"):
-            leaves = altered_gradient(replays[point], rules)
-        return [leaves[j] for j in moving]
-
-    candidates = [a for a in alterations(replays[0])]
-    found = _explaining(candidates, {}, samples, left, limits, close, run)
-    complete = [e for e in found if len(e.leaves) == len(left)]
+    samples, close = search.samples, search.close
+    complete = search.explaining(left, whole=True)
     if complete:
         return _causes_of(s, min(complete, key=_order))
+    found = search.explaining(left)
     # Two faults: the alteration that explains most leaves, and what explains the rest with it.
-    for first in sorted(found, key=lambda e: (-len(e.leaves), _order(e)))[:12]:
+    for first in sorted(found, key=lambda e: (-len(e.leaves), _order(e)))[:8]:
         rest = [k for k in left if k not in first.leaves]
         base = dict(first.alteration.rules)
-        second = [
-            e
-            for e in _explaining(candidates, base, samples, rest, limits, close, run)
-            if len(e.leaves) == len(rest)
-        ]
+        second = search.explaining(rest, base, whole=True)
         if second:
             return _causes_of(s, first) + _causes_of(s, min(second, key=_order))
-        relations = [_alone(s, _replaced(samples, run, base), k, close) for k in rest]
+        given_base = [x._replace(true=search.run(base, i)) for i, x in enumerate(samples)]
+        relations = [_alone(s, given_base, k, close) for k in rest]
         if all(relations):
             return _causes_of(s, first) + _merged([r for r in relations if r is not None])
     by_relation = {k: cause for k in left if (cause := _alone(s, samples, k, close)) is not None}
@@ -625,85 +626,14 @@ def _by_replay(
         rest = [k for k in left if k not in first.leaves]
         if all(k in by_relation for k in rest):
             return _causes_of(s, first) + _merged([by_relation[k] for k in rest])
-    return []
-
-
-def _replaced(samples: list[Sample], run: Callable[..., Any], rules: Any) -> list[Sample]:
-    """The samples with the gradient under an alteration for the true one."""
-    return [sample._replace(true=run(rules, i)) for i, sample in enumerate(samples)]
+    # A slip in the formula of some leaves only, while the others went the right way there.
+    slips = search.explaining(left, only_here=False, whole=True)
+    return _causes_of(s, min(slips, key=_order)) if slips else []
 
 
 def _order(e: Explained) -> tuple[float, ...]:
     exact = 0 if abs(e.factor - 1) < 1e-4 else 3
     return (exact + e.alteration.rank, len(e.alteration.rules))
-
-
-def _explaining(
-    candidates: list[Alteration],
-    base: Mapping[int, Any],
-    samples: list[Sample],
-    left: list[int],
-    limits: list[float],
-    close: float,
-    run: Callable[[Mapping[int, Any], int], list[np.ndarray]],
-) -> list[Explained]:
-    """The alterations that, on top of others, give the user's gradient in some of the leaves.
-
-    A leaf that is right, or explained already, must stay as it is.
-    """
-    before = [run(base, i) if base else sample.true for i, sample in enumerate(samples)]
-    found = []
-    for a in candidates:
-        if any(i in base for i in a.rules):
-            continue
-        rules = {**base, **a.rules}
-        try:
-            altered = run(rules, 0)
-        except (ValueError, IndexError, FloatingPointError, NotImplementedError, TypeError):
-            continue  # an alteration that does not fit these shapes is none that was made
-        changed = [
-            k for k, g in enumerate(altered) if np.abs(g - before[0][k]).max(initial=0) > limits[k]
-        ]
-        if not changed or not set(changed) <= set(left):
-            continue
-        factors = {k: _factor_of(samples[0].given[k], altered[k], close) for k in changed}
-        explained = [k for k in changed if factors[k] is not None]
-        if not explained:
-            continue
-        factor = factors[explained[0]]
-        assert factor is not None
-        explained = [k for k in explained if abs(factors[k] / factor - 1) < 1e-3]  # type: ignore[operator]
-        if len(explained) < len(changed) and abs(factor - 1) > 1e-4:
-            continue
-        if _holds(samples, rules, explained, factor, close, run):
-            found.append(Explained(a, tuple(explained), factor))
-    return found
-
-
-def _factor_of(given: Any, altered: np.ndarray, close: float) -> float | None:
-    if given is None or given.shape != altered.shape or not np.isfinite(altered).all():
-        return None
-    if not altered.any():
-        return 1.0 if not given.any() else None
-    return _factor([given], [altered], close)
-
-
-def _holds(
-    samples: list[Sample],
-    rules: Mapping[int, Any],
-    leaves: list[int],
-    factor: float,
-    close: float,
-    run: Callable[[Mapping[int, Any], int], list[np.ndarray]],
-) -> bool:
-    """Whether an alteration reproduces the leaves at the other points too."""
-    for i in range(1, len(samples)):
-        altered = run(rules, i)
-        if not all(
-            same(np.asarray(samples[i].given[k]), factor * altered[k], close) for k in leaves
-        ):
-            return False
-    return True
 
 
 def _causes_of(s: Subject, e: Explained) -> list[Cause]:
@@ -764,7 +694,7 @@ def _mismatch(s: Subject, samples: list[Sample], k: int) -> Cause:
     return Cause(
         "mismatch",
         (k,),
-        f"The gradient of {s.names[k]} is wrong in no way that is known here; the worst entry, "
+        f"The gradient of {said_name(s, k)} is wrong in no way that is known here; the worst entry, "
         f"{tuple(map(int, worst))}, is {given[0][worst]:.6g} where {true[0][worst]:.6g} is due.",
         "Compare it with the derivation, term by term.",
         {"cosine": cosine},

@@ -13,21 +13,24 @@ from jax.extend.source_info_util import summarize
 from jaxnet.check.primitives import PRIMITIVES
 
 Cotangents: TypeAlias = Sequence[Any]
-Rule: TypeAlias = Callable[["Operation", "Replay", Any], Cotangents]
-"""(operation, replay, cotangent of its output) -> the cotangents of its inputs."""
+Rule: TypeAlias = Callable[["Operation", "Replay", Any], Cotangents | dict[int, Any]]
+"""(operation, replay, cotangent of its output) -> the cotangents of its inputs; or a dict, with
+the cotangents of any earlier values instead of them."""
 
 LONGEST = 20_000
 """Operations that a replay may have, loops unrolled."""
 
 JAX_FOLDER = str(Path(jax.__file__).parent)
+OWN_FRAME = str(Path(__file__).with_name("witness.py"))
+"""Where the doctor itself calls the loss."""
 
 
 @dataclass(frozen=True)
 class Operation:
     """One primitive as it ran.
 
-    inputs and outputs are numbers of values. group is shared by all runs of the same line of a loop
-    body, and tells two calls of one function apart. where is the place in the user's source.
+    inputs and outputs are numbers of values. frames are the places in the user's source that led
+    to it, "file.py:12:7 (loss)", the innermost first.
     """
 
     index: int
@@ -35,8 +38,7 @@ class Operation:
     params: Mapping[str, Any]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
-    group: tuple[int, ...]
-    where: str
+    frames: tuple[str, ...]
     bind: Callable[..., Any]
 
 
@@ -125,8 +127,14 @@ def record(closed: core.ClosedJaxpr, arguments: Sequence[Any], parameters: int) 
     replay = Replay()
     numbers = [replay.add(_array(a)) for a in arguments]
     replay.parameters = tuple(numbers[:parameters])
-    (replay.result,) = _run(replay, closed.jaxpr, closed.consts, numbers, (), None)
+    (replay.result,) = _run(replay, closed.jaxpr, closed.consts, numbers, None)
     return replay
+
+
+def frames_of(eqn: Any) -> tuple[str, ...]:
+    """The places in the user's source that led to an equation, the innermost first."""
+    frames = str(summarize(eqn.source_info, num_frames=8)).split("\n")
+    return tuple(frame for frame in reversed(frames) if OWN_FRAME not in frame)
 
 
 def _array(x: Any) -> Any:
@@ -141,10 +149,13 @@ def _run(
     jaxpr: Any,
     consts: Sequence[Any],
     arguments: Sequence[int],
-    path: tuple[int, ...],
-    where: str | None,
+    outer: tuple[str, ...] | None,
+    own: bool = False,
 ) -> list[int]:
-    """Run a jaxpr; where is given for JAX's own functions, whose inner lines mean nothing."""
+    """Run a jaxpr, called from `outer`; own says that it is one of JAX's own functions.
+
+    Those are traced once and keep the places of their first caller, which mean nothing here.
+    """
     number: dict[Any, int] = {}
     for var, const in zip(jaxpr.constvars, consts, strict=True):
         number[var] = replay.add(_array(const))
@@ -153,29 +164,27 @@ def _run(
     def read(atom: Any) -> int:
         return replay.add(np.asarray(atom.val)) if isinstance(atom, core.Literal) else number[atom]
 
-    for i, eqn in enumerate(jaxpr.eqns):
-        place = where or summarize(eqn.source_info)
+    for eqn in jaxpr.eqns:
+        inner = () if own else frames_of(eqn)
         inputs = [read(atom) for atom in eqn.invars]
-        outputs = _equation(replay, eqn, inputs, (*path, i), place)
+        outputs = _equation(replay, eqn, inputs, (*inner, *(outer or ())))
         number |= zip(eqn.outvars, outputs, strict=True)
     return [read(atom) for atom in jaxpr.outvars]
 
 
-def _equation(
-    replay: Replay, eqn: Any, inputs: list[int], path: tuple[int, ...], place: str
-) -> list[int]:
+def _equation(replay: Replay, eqn: Any, inputs: list[int], frames: tuple[str, ...]) -> list[int]:
     """Run one equation; calls and loops are run through."""
     name, params = eqn.primitive.name, eqn.params
     if name == "scan":
-        return _scan(replay, params, inputs, path, place)
+        return _scan(replay, params, inputs, frames)
     if name == "cond":
         branch = params["branches"][int(replay.values[inputs[0]])]
-        return _call(replay, branch, inputs[1:], path, place)
+        return _call(replay, branch, inputs[1:], frames)
     if name == "while":
-        return _while(replay, params, inputs, path, place)
+        return _while(replay, params, inputs, frames)
     inner = params.get("jaxpr", params.get("call_jaxpr"))
     if inner is not None and name not in ("custom_linear_solve",):
-        return _call(replay, inner, inputs, path, place)
+        return _call(replay, inner, inputs, frames)
     if len(replay.operations) >= LONGEST:
         raise TooLong(f"more than {LONGEST} operations")
     operands = [replay.values[i] for i in inputs]
@@ -192,7 +201,7 @@ def _equation(
         results = [_array(y) for y in (out if eqn.primitive.multiple_results else [out])]
     outputs = tuple(replay.add(y) for y in results)
     replay.operations.append(
-        Operation(len(replay.operations), name, params, tuple(inputs), outputs, path, place, bind)
+        Operation(len(replay.operations), name, params, tuple(inputs), outputs, frames, bind)
     )
     return list(outputs)
 
@@ -201,46 +210,37 @@ def _in_jax(x: Any) -> Any:
     return jax.numpy.asarray(x) if isinstance(x, np.ndarray) else x
 
 
-def _call(
-    replay: Replay, inner: Any, inputs: Sequence[int], path: tuple[int, ...], place: str
-) -> list[int]:
+def _call(replay: Replay, inner: Any, inputs: Sequence[int], frames: tuple[str, ...]) -> list[int]:
     jaxpr = getattr(inner, "jaxpr", inner)
     consts = getattr(inner, "consts", ())
-    # JAX's own functions are traced once and keep the place of their first caller.
     source = jaxpr.debug_info.func_src_info if jaxpr.debug_info else ""
-    own = JAX_FOLDER in str(source)
-    return _run(replay, jaxpr, consts, inputs, path, place if own else None)
+    return _run(replay, jaxpr, consts, inputs, frames, own=JAX_FOLDER in str(source))
 
 
-def _scan(
-    replay: Replay, params: Any, inputs: list[int], path: tuple[int, ...], place: str
-) -> list[int]:
+def _scan(replay: Replay, params: Any, inputs: list[int], frames: tuple[str, ...]) -> list[int]:
     n_consts, n_carry, length = params["num_consts"], params["num_carry"], params["length"]
     consts, carry = inputs[:n_consts], inputs[n_consts : n_consts + n_carry]
     stacked = inputs[n_consts + n_carry :]
     steps = range(length)[::-1] if params["reverse"] else range(length)
     results: dict[int, list[int]] = {}
     for t in steps:
-        rows = [_row(replay, xs, t, path, place) for xs in stacked]
-        outputs = _call(replay, params["jaxpr"], [*consts, *carry, *rows], path, place)
+        rows = [_row(replay, xs, t, frames) for xs in stacked]
+        outputs = _call(replay, params["jaxpr"], [*consts, *carry, *rows], frames)
         carry, results[t] = outputs[:n_carry], outputs[n_carry:]
     if length == 0:
         empty = params["jaxpr"].out_avals[n_carry:]
         return [*carry, *(replay.add(np.zeros((0, *a.shape), a.dtype)) for a in empty)]
     columns = zip(*(results[t] for t in range(length)), strict=True)
-    return [*carry, *(_stack(replay, column, path, place) for column in columns)]
+    return [*carry, *(_stack(replay, column, frames) for column in columns)]
 
 
-def _row(replay: Replay, xs: int, t: int, path: tuple[int, ...], place: str) -> int:
-    def value(params: Any, x: Any) -> Any:
-        return x[t]
-
-    return _structural(replay, "row", {"row": t}, [xs], replay.values[xs][t], path, place)
+def _row(replay: Replay, xs: int, t: int, frames: tuple[str, ...]) -> int:
+    return _structural(replay, "row", {"row": t}, [xs], replay.values[xs][t], frames)
 
 
-def _stack(replay: Replay, rows: Sequence[int], path: tuple[int, ...], place: str) -> int:
+def _stack(replay: Replay, rows: Sequence[int], frames: tuple[str, ...]) -> int:
     stacked = np.stack([replay.values[i] for i in rows])
-    return _structural(replay, "stack", {}, rows, stacked, path, place)
+    return _structural(replay, "stack", {}, rows, stacked, frames)
 
 
 def _structural(
@@ -249,13 +249,12 @@ def _structural(
     params: dict[str, Any],
     inputs: Sequence[int],
     value: Any,
-    path: tuple[int, ...],
-    place: str,
+    frames: tuple[str, ...],
 ) -> int:
     """Keep an operation that only the unrolled loop has."""
     output = replay.add(value)
     op = Operation(
-        len(replay.operations), name, params, tuple(inputs), (output,), path, place, _not_bound
+        len(replay.operations), name, params, tuple(inputs), (output,), frames, _not_bound
     )
     replay.operations.append(op)
     return output
@@ -265,17 +264,15 @@ def _not_bound(*xs: Any) -> Any:
     raise NotImplementedError
 
 
-def _while(
-    replay: Replay, params: Any, inputs: list[int], path: tuple[int, ...], place: str
-) -> list[int]:
+def _while(replay: Replay, params: Any, inputs: list[int], frames: tuple[str, ...]) -> list[int]:
     n_cond, n_body = params["cond_nconsts"], params["body_nconsts"]
     cond_consts, body_consts = inputs[:n_cond], inputs[n_cond : n_cond + n_body]
     carry = inputs[n_cond + n_body :]
     while True:
-        (go,) = _call(replay, params["cond_jaxpr"], [*cond_consts, *carry], path, place)
+        (go,) = _call(replay, params["cond_jaxpr"], [*cond_consts, *carry], frames)
         if not bool(replay.values[go]):
             return carry
-        carry = _call(replay, params["body_jaxpr"], [*body_consts, *carry], (*path, 0), place)
+        carry = _call(replay, params["body_jaxpr"], [*body_consts, *carry], frames)
 
 
 def right_rule(
@@ -353,6 +350,9 @@ def altered_gradient(replay: Replay, rules: Mapping[int, Rule]) -> list[np.ndarr
             dy = _output_cotangent(op, base.values)
             altered = rules[op.index](op, replay, dy if change is None else _sum(dy, change))
             before = base.inputs[op.index]
+            if isinstance(altered, dict):
+                _accumulate(delta, list(altered), list(altered.values()))
+                altered = [None] * len(before)
             changes = [
                 None if new is None and old is None else _difference(new, old)
                 for new, old in zip(altered, before, strict=True)

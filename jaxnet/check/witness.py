@@ -60,6 +60,8 @@ def subject(
         notes.append(f"not floating-point numbers, left out: {', '.join(skipped)}")
     closed = traced(lambda p: loss(p, *args64), params64)
     wide_grad: Callable[[Any], Any] = lambda p: grad(p, *args64)  # noqa: E731
+    if closed is not None and _traceable(wide_grad, params64):
+        wide_grad = jax.jit(wide_grad)
     try:
         answer = wide_grad(params64)
     except Exception as error:  # a function of other people may refuse float64 in any way
@@ -93,10 +95,20 @@ def traced(loss: Callable[[Any], Any], params: Any) -> core.ClosedJaxpr | None:
         return None
     if not hasattr(shape, "shape") or shape.shape != ():
         raise ValueError(
-            f"check.gradient: loss must give one number, got {jax.tree.map(lambda s: s.shape, shape)}"
+            "check.gradient: loss must give one number, got "
+            f"{jax.tree.map(lambda s: s.shape, shape)}"
         )
     result: core.ClosedJaxpr = closed
     return result
+
+
+def _traceable(grad: Callable[[Any], Any], params: Any) -> bool:
+    """Whether JAX can trace the gradient: one compiled program is faster than its operations."""
+    try:
+        jax.eval_shape(grad, _in_jax(params))
+    except Exception:  # NumPy and Python code refuse tracers in many ways
+        return False
+    return True
 
 
 def _in_jax(tree: Any) -> Any:
