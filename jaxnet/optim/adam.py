@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from jaxnet.optim.leafwise import Mask, Moments, leafwise
+from jaxnet.optim.leafwise import Mask, Moments, leafwise, zeros_of
 from jaxnet.optim.rates import Hyper, LearningRate, check_decay, check_nonnegative
 
 
@@ -121,7 +121,9 @@ def _adam(
         m_hat, v_hat = m / (1 - b1**t), v / (1 - b2**t)
         return -lr * m_hat / (jnp.sqrt(v_hat + eps_root) + eps), Moments(m, v)
 
-    return leafwise(rule, learning_rate, zero_moments, step, weight_decay=weight_decay, mask=mask)
+    return leafwise(
+        rule, learning_rate, zeros_of(Moments), step, weight_decay=weight_decay, mask=mask
+    )
 
 
 def adamax(
@@ -202,15 +204,14 @@ def _adamax(
     """`adamax` and `adamaxw`, named `rule` in messages."""
     check_adam(rule, b1, b2, eps)
 
-    def init(x: Array) -> MaxMoments:
-        return MaxMoments(jnp.zeros_like(x), jnp.zeros_like(x))
-
     def step(g: Array, s: MaxMoments, x: Array, lr: Array, t: Array) -> tuple[Array, MaxMoments]:
         m = b1 * s.m + (1 - b1) * g
         u = jnp.maximum(b2 * s.u, jnp.abs(g) + eps)
         return -lr / (1 - b1**t) * m / u, MaxMoments(m, u)
 
-    return leafwise(rule, learning_rate, init, step, weight_decay=weight_decay, mask=mask)
+    return leafwise(
+        rule, learning_rate, zeros_of(MaxMoments), step, weight_decay=weight_decay, mask=mask
+    )
 
 
 def nadam(
@@ -312,7 +313,8 @@ def _nadam(
 ) -> optax.GradientTransformationExtraArgs:
     """`nadam` and `nadamw`, named `rule` in messages."""
     check_adam(rule, b1, b2, eps, eps_root)
-    check_nonnegative(rule, "momentum_decay", momentum_decay)
+    if momentum_decay is not None:
+        check_nonnegative(rule, "momentum_decay", momentum_decay)
 
     def mu(t: Array) -> Hyper:
         return b1 if momentum_decay is None else b1 * (1 - 0.96 ** (momentum_decay * t) / 2)
@@ -331,11 +333,6 @@ def _nadam(
         return -lr * m_hat / (jnp.sqrt(v_hat + eps_root) + eps), NadamMoments(m, v, p)
 
     return leafwise(rule, learning_rate, init, step, weight_decay=weight_decay, mask=mask)
-
-
-def zero_moments(x: Array) -> Moments:
-    """M = v = 0."""
-    return Moments(jnp.zeros_like(x), jnp.zeros_like(x))
 
 
 def check_adam(rule: str, b1: Hyper, b2: Hyper, eps: Hyper, eps_root: Hyper = 0.0) -> None:

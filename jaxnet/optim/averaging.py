@@ -8,24 +8,27 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from jaxnet.optim.leafwise import check_params, computed, leafwise
+from jaxnet.optim.leafwise import leafwise
 from jaxnet.optim.rates import (
     Hyper,
     LearningRate,
+    check_count,
     check_decay,
     check_learning_rate,
     check_nonnegative,
+    check_number,
     rate_at,
 )
-from jaxnet.optim.whole_tree import computed_tree, like
+from jaxnet.optim.treewise import treewise
+from jaxnet.optim.whole_tree import computed, copied, like, zeros
 
 
 class ScheduleFreeState(NamedTuple):
     """State of the schedule-free rules.
 
     The number of steps done, the last learning rate, the largest one, the sum of the weights, b1,
-    and in the structure of the parameters the iterate z and the average v of the squared gradient,
-    () for SGD.
+    and in the structure of the parameters the iterate z and the average v of the squared gradient;
+    v is () for SGD.
     """
 
     step: Array
@@ -38,7 +41,7 @@ class ScheduleFreeState(NamedTuple):
 
     def eval_params(self, params: Any) -> Any:
         """The point to evaluate: the average x, not y, where the gradient is due."""
-        return like(_average(computed_tree(params), self.z, self.b1), params)
+        return like(_average(computed(params), self.z, self.b1), params)
 
 
 class MadgradState(NamedTuple):
@@ -90,23 +93,15 @@ def schedule_free_sgd(
 
     Reference: Defazio, Yang, Mehta, Mishchenko, Khaled & Cutkosky (2024).
     """
-
-    def start(x: Array) -> tuple[()]:
-        return ()
-
-    def direction(g: Array, v: tuple[()], t: Array) -> tuple[Array, tuple[()]]:
-        return g, ()
-
-    decay = 0.0 if weight_decay is None else weight_decay
     return _schedule_free(
         "schedule_free_sgd",
         learning_rate,
         warmup_steps,
         b1,
-        decay,
+        0.0 if weight_decay is None else weight_decay,
         weight_lr_power,
-        start,
-        direction,
+        lambda params: (),
+        lambda g, v, t: (g, v),
     )
 
 
@@ -153,9 +148,9 @@ def schedule_free_adamw(
     check_decay("schedule_free_adamw", "b2", b2)
     check_nonnegative("schedule_free_adamw", "eps", eps)
 
-    def direction(g: Array, v: Array, t: Array) -> tuple[Array, Array]:
-        v = b2 * v + (1 - b2) * g**2
-        return g / (jnp.sqrt(v / (1 - b2**t)) + eps), v
+    def direction(g: Any, v: Any, t: Array) -> tuple[Any, Any]:
+        v = jax.tree.map(lambda v, g: b2 * v + (1 - b2) * g**2, v, g)
+        return jax.tree.map(lambda g, v: g / (jnp.sqrt(v / (1 - b2**t)) + eps), g, v), v
 
     return _schedule_free(
         "schedule_free_adamw",
@@ -164,7 +159,7 @@ def schedule_free_adamw(
         b1,
         weight_decay,
         weight_lr_power,
-        jnp.zeros_like,
+        zeros,
         direction,
     )
 
@@ -235,75 +230,51 @@ def _schedule_free(
     b1: Hyper,
     weight_decay: Hyper,
     weight_lr_power: Hyper,
-    start: Callable[[Array], Any],
-    direction: Callable[[Array, Any, Array], tuple[Array, Any]],
+    start: Callable[[Any], Any],
+    direction: Callable[[Any, Any, Array], tuple[Any, Any]],
 ) -> optax.GradientTransformationExtraArgs:
-    """The schedule-free rule with z := z - l (direction(g, v, t) + wd y)."""
+    """The schedule-free rule with v = start(params) and z := z - l (direction(g, v, t) + wd y)."""
     check_learning_rate(rule, learning_rate)
+    if warmup_steps is not None:
+        check_count(rule, "warmup_steps", warmup_steps)
+    check_number(rule, "b1", b1, lambda v: 0 < v <= 1, "in (0, 1]")
     check_nonnegative(rule, "weight_decay", weight_decay)
     check_nonnegative(rule, "weight_lr_power", weight_lr_power)
-    if isinstance(b1, int | float) and not 0 < b1 <= 1:
-        raise ValueError(f"{rule}: b1 must be in (0, 1], got {b1!r}")
-    if warmup_steps is not None and warmup_steps < 1:
-        raise ValueError(f"{rule}: warmup_steps must be at least 1, got {warmup_steps!r}")
 
-    def rate_of(step: Array) -> Array:
+    def warmed_up(step: Array) -> Array:
         rate = rate_at(learning_rate, step)
         if warmup_steps is None:
             return rate
         return rate * jnp.minimum(1, (step + 1).astype(rate.dtype) / warmup_steps)
 
-    def init(params: Any) -> ScheduleFreeState:
-        step = jnp.zeros([], jnp.int32)
-        lr = rate_of(step)
+    def init(step: Array, lr: Array, params: Any) -> ScheduleFreeState:
         return ScheduleFreeState(
             step,
             lr,
             largest_rate=jnp.zeros_like(lr),
             weight_sum=jnp.zeros_like(lr),
-            b1=jnp.asarray(b1, lr.dtype),
-            # A copy: params and state may both be donated to a compiled step.
-            z=jax.tree.map(lambda y: jnp.array(computed(y)), params),
-            v=jax.tree.map(lambda y: start(computed(y)), params),
+            b1=jnp.array(b1, lr.dtype),
+            z=copied(computed(params)),
+            v=start(params),
         )
 
-    def update(
-        grads: Any, state: ScheduleFreeState, params: Any = None, **extra: Any
+    def step(
+        grads: Any, state: ScheduleFreeState, params: Any, lr: Array, **extra: Any
     ) -> tuple[Any, ScheduleFreeState]:
-        check_params(rule, params)
-        lr = rate_of(state.step)
-        t = (state.step + 1).astype(lr.dtype)
-        g, y = computed_tree(grads), computed_tree(params)
-
+        g, y = computed(grads), computed(params)
         largest = jnp.maximum(state.largest_rate, lr)
         w = largest**weight_lr_power
         weight_sum = state.weight_sum + w
         c = jnp.where(weight_sum > 0, w / jnp.where(weight_sum > 0, weight_sum, 1.0), 0.0)
 
-        structure: Any = jax.tree.structure(g)
-        pairs = [
-            direction(g, v, t)
-            for g, v in zip(jax.tree.leaves(g), structure.flatten_up_to(state.v), strict=True)
-        ]
-        directions = jax.tree.unflatten(structure, [d for d, _ in pairs])
-        v = jax.tree.unflatten(structure, [v for _, v in pairs])
-
+        d, v = direction(g, state.v, (state.step + 1).astype(lr.dtype))
         x = _average(y, state.z, state.b1)
-        z = jax.tree.map(lambda z, d, y: z - lr * (d + weight_decay * y), state.z, directions, y)
+        z = jax.tree.map(lambda z, d, y: z - lr * (d + weight_decay * y), state.z, d, y)
         x = jax.tree.map(lambda x, z: (1 - c) * x + c * z, x, z)
         u = jax.tree.map(lambda x, z, y: (1 - b1) * z + b1 * x - y, x, z, y)
-        new = ScheduleFreeState(
-            optax.safe_increment(state.step),
-            lr,
-            largest_rate=largest,
-            weight_sum=weight_sum,
-            b1=state.b1,
-            z=z,
-            v=v,
-        )
-        return like(u, params), like(new, state)
+        return u, state._replace(largest_rate=largest, weight_sum=weight_sum, z=z, v=v)
 
-    return optax.GradientTransformationExtraArgs(init, update)
+    return treewise(rule, warmed_up, init, step)
 
 
 def _average(y: Any, z: Any, b1: Hyper) -> Any:

@@ -7,16 +7,15 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from jaxnet.optim.leafwise import check_params
 from jaxnet.optim.rates import (
     Hyper,
     LearningRate,
     check_decay,
-    check_learning_rate,
     check_nonnegative,
-    rate_at,
+    check_positive,
 )
-from jaxnet.optim.whole_tree import check_positive, computed_tree, dot, like, total, zeros
+from jaxnet.optim.treewise import treewise
+from jaxnet.optim.whole_tree import computed, copied, dot, total, zeros
 
 
 class ProdigyState(NamedTuple):
@@ -106,34 +105,29 @@ def prodigy(
     Reference: Mishchenko & Defazio (2024), Prodigy.
     """
     b1, b2 = betas
-    b3 = b2**0.5 if beta3 is None else beta3
     d0 = estim_lr0
-    _check("prodigy", learning_rate, betas, eps, estim_lr0, weight_decay)
+    _check("prodigy", b1, b2, eps, d0, weight_decay)
+    b3 = b2**0.5 if beta3 is None else beta3
     check_decay("prodigy", "beta3", b3)
     check_nonnegative("prodigy", "estim_lr_coef", estim_lr_coef)
 
-    def init(params: Any) -> ProdigyState:
-        step = jnp.zeros([], jnp.int32)
-        lr = rate_at(learning_rate, step)
+    def init(step: Array, lr: Array, params: Any) -> ProdigyState:
         return ProdigyState(
             step,
             lr,
-            d=jnp.asarray(d0, lr.dtype),
+            d=jnp.array(d0, lr.dtype),
             r=jnp.zeros_like(lr),
-            # A copy: params and state may both be donated to a compiled step.
-            x0=jax.tree.map(jnp.array, params),
+            x0=copied(params),
             m=zeros(params),
             v=zeros(params),
             s=zeros(params),
         )
 
-    def update(
-        grads: Any, state: ProdigyState, params: Any = None, **extra: Any
+    def step(
+        grads: Any, state: ProdigyState, params: Any, lr: Array, **extra: Any
     ) -> tuple[Any, ProdigyState]:
-        check_params("prodigy", params)
-        lr = rate_at(learning_rate, state.step)
         t = (state.step + 1).astype(lr.dtype)
-        g, x, x0 = computed_tree(grads), computed_tree(params), computed_tree(state.x0)
+        g, x, x0 = computed(grads), computed(params), computed(state.x0)
         d = state.d
         rate = d * lr * _correction(b1, b2, t) if use_bias_correction else d * lr
         in_s = d if safeguard_warmup else rate
@@ -147,12 +141,9 @@ def prodigy(
         u = jax.tree.map(
             lambda m, v, x: -rate * (m / (jnp.sqrt(v) + d_new * eps) + weight_decay * x), m, v, x
         )
-        new = ProdigyState(
-            optax.safe_increment(state.step), lr, d=d_new, r=r, x0=state.x0, m=m, v=v, s=s
-        )
-        return like(u, params), like(new, state)
+        return u, state._replace(d=d_new, r=r, m=m, v=v, s=s)
 
-    return optax.GradientTransformationExtraArgs(init, update)
+    return treewise("prodigy", learning_rate, init, step)
 
 
 def dadapt_adamw(
@@ -201,24 +192,25 @@ def dadapt_adamw(
     Reference: Defazio & Mishchenko (2023), Learning-Rate-Free Learning by D-Adaptation.
     """
     b1, b2 = betas
+    _check("dadapt_adamw", b1, b2, eps, estim_lr0, weight_decay)
     b3 = b2**0.5
-    _check("dadapt_adamw", learning_rate, betas, eps, estim_lr0, weight_decay)
 
-    def init(params: Any) -> DAdaptState:
-        step = jnp.zeros([], jnp.int32)
-        lr = rate_at(learning_rate, step)
-        d = jnp.asarray(estim_lr0, lr.dtype)
+    def init(step: Array, lr: Array, params: Any) -> DAdaptState:
         return DAdaptState(
-            step, lr, d=d, r=jnp.zeros_like(lr), m=zeros(params), v=zeros(params), s=zeros(params)
+            step,
+            lr,
+            d=jnp.array(estim_lr0, lr.dtype),
+            r=jnp.zeros_like(lr),
+            m=zeros(params),
+            v=zeros(params),
+            s=zeros(params),
         )
 
-    def update(
-        grads: Any, state: DAdaptState, params: Any = None, **extra: Any
+    def step(
+        grads: Any, state: DAdaptState, params: Any, lr: Array, **extra: Any
     ) -> tuple[Any, DAdaptState]:
-        check_params("dadapt_adamw", params)
-        lr = rate_at(learning_rate, state.step)
         t = (state.step + 1).astype(lr.dtype)
-        g, x = computed_tree(grads), computed_tree(params)
+        g, x = computed(grads), computed(params)
         d = state.d
         rate = d * lr * _correction(b1, b2, t) if use_bias_correction else d * lr
 
@@ -231,10 +223,9 @@ def dadapt_adamw(
         u = jax.tree.map(
             lambda m, v, x: -m / (jnp.sqrt(v) + eps) - rate * weight_decay * x, m, v, x
         )
-        new = DAdaptState(optax.safe_increment(state.step), lr, d=d_new, r=r, m=m, v=v, s=s)
-        return like(u, params), like(new, state)
+        return u, state._replace(d=d_new, r=r, m=m, v=v, s=s)
 
-    return optax.GradientTransformationExtraArgs(init, update)
+    return treewise("dadapt_adamw", learning_rate, init, step)
 
 
 def _correction(b1: Hyper, b2: Hyper, t: Array) -> Array:
@@ -249,17 +240,11 @@ def _ratio(numerator: Array, denominator: Array) -> Array:
 
 
 def _check(
-    rule: str,
-    learning_rate: LearningRate,
-    betas: tuple[Hyper, Hyper],
-    eps: Hyper,
-    estim_lr0: Hyper,
-    weight_decay: Hyper,
+    rule: str, b1: Hyper, b2: Hyper, eps: Hyper, estim_lr0: Hyper, weight_decay: Hyper
 ) -> None:
-    """Refuse hyperparameters that are Python numbers out of range."""
-    check_learning_rate(rule, learning_rate)
-    check_decay(rule, "betas[0]", betas[0])
-    check_decay(rule, "betas[1]", betas[1])
+    """Refuse hyperparameters that are plain numbers out of range."""
+    check_decay(rule, "betas[0]", b1)
+    check_decay(rule, "betas[1]", b2)
     check_nonnegative(rule, "eps", eps)
     check_positive(rule, "estim_lr0", estim_lr0)
     check_nonnegative(rule, "weight_decay", weight_decay)

@@ -2,11 +2,10 @@
 
 from collections.abc import Callable
 
-import jax.numpy as jnp
 import optax
 from jax import Array
 
-from jaxnet.optim.leafwise import Accumulator, leafwise
+from jaxnet.optim.leafwise import Accumulator, leafwise, zeros_of
 from jaxnet.optim.rates import Hyper, LearningRate, check_decay
 
 
@@ -25,13 +24,10 @@ def gd(learning_rate: LearningRate) -> optax.GradientTransformationExtraArgs:
     References: Cauchy (1847); with random batches, Robbins & Monro (1951).
     """
 
-    def init(x: Array) -> tuple[()]:
-        return ()
-
     def step(g: Array, s: tuple[()], x: Array, lr: Array, t: Array) -> tuple[Array, tuple[()]]:
         return -lr * g, ()
 
-    return leafwise("gd", learning_rate, init, step)
+    return leafwise("gd", learning_rate, lambda x: (), step)
 
 
 def momentum(
@@ -134,11 +130,8 @@ def _with_velocity(
     """V := mu v + g, x := x - lr direction(mu, g, v)."""
     check_decay(rule, "momentum", mu)
 
-    def init(x: Array) -> Accumulator:
-        return Accumulator(jnp.zeros_like(x))
-
     def step(g: Array, s: Accumulator, x: Array, lr: Array, t: Array) -> tuple[Array, Accumulator]:
         v = mu * s.v + g
         return -lr * direction(mu, g, v), Accumulator(v)
 
-    return leafwise(rule, learning_rate, init, step)
+    return leafwise(rule, learning_rate, zeros_of(Accumulator), step)

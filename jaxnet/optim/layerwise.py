@@ -1,15 +1,20 @@
 """Rules that set the length of a leaf's step by the norms of the leaf and of its gradient."""
 
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
 
-from jaxnet.optim.adam import check_adam, zero_moments
-from jaxnet.optim.leafwise import Accumulator, Mask, Moments, leafwise
-from jaxnet.optim.rates import Hyper, LearningRate, check_decay, check_nonnegative
+from jaxnet.optim.adam import check_adam
+from jaxnet.optim.leafwise import Accumulator, Mask, Moments, leafwise, norm, zeros_of
+from jaxnet.optim.rates import (
+    Hyper,
+    LearningRate,
+    check_choice,
+    check_decay,
+    check_nonnegative,
+)
 
 
 class LayerMoments(NamedTuple):
@@ -71,27 +76,20 @@ def lars(
     check_nonnegative("lars", "trust_coefficient", trust_coefficient)
     check_nonnegative("lars", "eps", eps)
     check_decay("lars", "momentum", momentum)
-    if dialect not in ("optax", "paper"):
-        raise ValueError(f"lars: dialect must be 'optax' or 'paper', got {dialect!r}")
+    check_choice("lars", "dialect", dialect, ("optax", "paper"))
 
-    def init(x: Array) -> Accumulator:
-        return Accumulator(jnp.zeros_like(x))
+    def step(
+        g: Array, s: Accumulator, x: Array, lr: Array, t: Array, decays: bool, scaled: bool
+    ) -> tuple[Array, Accumulator]:
+        wd = weight_decay if decays else 0.0
+        u = g + wd * x
+        length = norm(u) if dialect == "optax" else norm(g) + wd * norm(x)
+        trust = ratio(trust_coefficient * norm(x), length, eps) if scaled else 1
+        v = momentum * s.v + lr * trust * u
+        return -(lr * trust * u + momentum * v) if nesterov else -v, Accumulator(v)
 
-    def rule(wd: Hyper, scaled: bool) -> optax.GradientTransformationExtraArgs:
-        def step(
-            g: Array, s: Accumulator, x: Array, lr: Array, t: Array
-        ) -> tuple[Array, Accumulator]:
-            u = g + wd * x
-            length = norm(u) if dialect == "optax" else norm(g) + wd * norm(x)
-            trust = ratio(trust_coefficient * norm(x), length, eps) if scaled else 1
-            v = momentum * s.v + lr * trust * u
-            return -(lr * trust * u + momentum * v) if nesterov else -v, Accumulator(v)
-
-        return leafwise("lars", learning_rate, init, step)
-
-    decaying = by_mask(trust_ratio_mask, rule(weight_decay, True), rule(weight_decay, False))
-    others = by_mask(trust_ratio_mask, rule(0.0, True), rule(0.0, False))
-    return by_mask(weight_decay_mask, decaying, others)
+    masks = (weight_decay_mask, trust_ratio_mask)
+    return leafwise("lars", learning_rate, zeros_of(Accumulator), step, masks=masks)
 
 
 def lamb(
@@ -138,18 +136,17 @@ def lamb(
     check_adam("lamb", b1, b2, eps, eps_root)
     check_nonnegative("lamb", "weight_decay", weight_decay)
 
-    def rule(wd: Hyper) -> optax.GradientTransformationExtraArgs:
-        def step(g: Array, s: Moments, x: Array, lr: Array, t: Array) -> tuple[Array, Moments]:
-            m = b1 * s.m + (1 - b1) * g
-            v = b2 * s.v + (1 - b2) * g**2
-            m_hat, v_hat = m / (1 - b1**t), v / (1 - b2**t)
-            r = m_hat / (jnp.sqrt(v_hat + eps_root) + eps)
-            u = r + wd * x
-            return -lr * ratio(norm(x), norm(u)) * u, Moments(m, v)
+    def step(
+        g: Array, s: Moments, x: Array, lr: Array, t: Array, decays: bool
+    ) -> tuple[Array, Moments]:
+        m = b1 * s.m + (1 - b1) * g
+        v = b2 * s.v + (1 - b2) * g**2
+        m_hat, v_hat = m / (1 - b1**t), v / (1 - b2**t)
+        r = m_hat / (jnp.sqrt(v_hat + eps_root) + eps)
+        u = r + (weight_decay if decays else 0.0) * x
+        return -lr * ratio(norm(x), norm(u)) * u, Moments(m, v)
 
-        return leafwise("lamb", learning_rate, zero_moments, step)
-
-    return by_mask(mask, rule(weight_decay), rule(0.0))
+    return leafwise("lamb", learning_rate, zeros_of(Moments), step, masks=(mask,))
 
 
 def novograd(
@@ -235,9 +232,6 @@ def fromage(
     """
     check_nonnegative("fromage", "min_norm", min_norm)
 
-    def init(x: Array) -> tuple[()]:
-        return ()
-
     def step(g: Array, s: tuple[()], x: Array, lr: Array, t: Array) -> tuple[Array, tuple[()]]:
         trust = ratio(jnp.maximum(norm(x), min_norm), jnp.maximum(norm(g), min_norm))
         root = jnp.sqrt(1 + lr**2)
@@ -245,31 +239,10 @@ def fromage(
         shrink = -(lr**2) / (root * (1 + root))
         return -lr / root * trust * g + shrink * x, ()
 
-    return leafwise("fromage", learning_rate, init, step)
-
-
-def norm(x: Array) -> Array:
-    """The Euclidean norm of all entries of a leaf."""
-    return jnp.sqrt(jnp.sum(x**2))
+    return leafwise("fromage", learning_rate, lambda x: (), step)
 
 
 def ratio(above: Array, below: Array, eps: Hyper = 0.0) -> Array:
     """`above / (below + eps)`, or 1 where one of the two norms is 0."""
     positive = (above > 0) & (below > 0)
     return jnp.where(positive, above / (jnp.where(positive, below, 1) + eps), 1)
-
-
-def by_mask(
-    mask: Mask,
-    chosen: optax.GradientTransformationExtraArgs,
-    others: optax.GradientTransformationExtraArgs,
-) -> optax.GradientTransformationExtraArgs:
-    """One rule for the leaves that a mask chooses, and one for the others."""
-    if mask is None:
-        return chosen
-
-    def labels(params: Any) -> Any:
-        tree = mask(params) if callable(mask) else mask
-        return jax.tree.map(lambda m: "chosen" if m else "others", tree)
-
-    return optax.partition({"chosen": chosen, "others": others}, labels)

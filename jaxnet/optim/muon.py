@@ -8,10 +8,16 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from jaxnet.arguments import positive_int
-from jaxnet.optim.adam import zero_moments
-from jaxnet.optim.leafwise import Accumulator, Mask, Moments, leafwise
-from jaxnet.optim.rates import Hyper, LearningRate, check_decay, check_nonnegative
+from jaxnet.optim.leafwise import Accumulator, Mask, Moments, leafwise, norm, zeros_of
+from jaxnet.optim.rates import (
+    Hyper,
+    LearningRate,
+    check_count,
+    check_decay,
+    check_learning_rate,
+    check_nonnegative,
+    check_number,
+)
 
 QUINTIC = (3.4445, -4.7750, 2.0315)
 """Jordan's coefficients: the slope at 0 is steep, and [0, 1] goes to about [0.7, 1.2]."""
@@ -90,17 +96,19 @@ def muon(
     References: Jordan, Jin, Boza, You, Cesista, Newhouse & Bernstein (2024); for the factor of
     consistent_rms, Liu et al. (2025).
     """
+    for i, coefficient in enumerate(ns_coeffs):
+        check_number("muon", f"ns_coeffs[{i}]", coefficient, math.isfinite, "a finite number")
+    check_count("muon", "ns_steps", ns_steps)
     check_decay("muon", "beta", beta)
     check_nonnegative("muon", "eps", eps)
-    check_nonnegative("muon", "consistent_rms", consistent_rms)
     check_decay("muon", "adam_b1", adam_b1)
     check_decay("muon", "adam_b2", adam_b2)
     check_nonnegative("muon", "adam_eps_root", adam_eps_root)
     check_nonnegative("muon", "adam_weight_decay", adam_weight_decay)
-    ns_steps = positive_int("muon: ns_steps", ns_steps)
-
-    def init(x: Array) -> Accumulator:
-        return Accumulator(jnp.zeros_like(x))
+    if adam_learning_rate is not None:
+        check_learning_rate("muon", adam_learning_rate, "adam_learning_rate")
+    if consistent_rms is not None:
+        check_nonnegative("muon", "consistent_rms", consistent_rms)
 
     def step(g: Array, s: Accumulator, x: Array, lr: Array, t: Array) -> tuple[Array, Accumulator]:
         m = beta * s.v + (1 - beta) * g
@@ -117,15 +125,24 @@ def muon(
 
     other_rate = learning_rate if adam_learning_rate is None else adam_learning_rate
     matrix = leafwise(
-        "muon", learning_rate, init, step, weight_decay=weight_decay, mask=weight_decay_mask
+        "muon",
+        learning_rate,
+        zeros_of(Accumulator),
+        step,
+        weight_decay=weight_decay,
+        mask=weight_decay_mask,
     )
-    other = leafwise("muon", other_rate, zero_moments, step_other, weight_decay=adam_weight_decay)
+    other = leafwise(
+        "muon", other_rate, zeros_of(Moments), step_other, weight_decay=adam_weight_decay
+    )
     return optax.partition({"matrix": matrix, "other": other}, kinds)
 
 
 def kinds(params: Any) -> Any:
     """Which leaves are orthogonalised: the matrices, but those without entries."""
-    return jax.tree.map(lambda x: "matrix" if x.ndim == 2 and x.size > 0 else "other", params)
+    return jax.tree.map(
+        lambda x: "matrix" if jnp.ndim(x) == 2 and jnp.size(x) > 0 else "other", params
+    )
 
 
 def looking_ahead(
@@ -146,7 +163,7 @@ def orthogonalized(
     if x.shape[0] > x.shape[1]:  # so that A is the smaller of X X^T and X^T X
         return orthogonalized(x.T, coefficients, steps, eps).T
     a, b, c = coefficients
-    x = x / (jnp.sqrt(jnp.sum(x**2)) + eps)
+    x = x / (norm(x) + eps)
     for _ in range(steps):
         gram = x @ x.T
         x = a * x + (b * gram + c * gram @ gram) @ x
