@@ -10,15 +10,15 @@ from jaxnet.optim.leafwise import Mask, Moments, leafwise, zeros_of
 from jaxnet.optim.rates import Hyper, LearningRate, check_decay, check_nonnegative
 
 
-class MaxMoments(NamedTuple):
-    """One leaf's state of Adamax: the average gradient and the decayed maximum of its size."""
+class AdamaxLeaf(NamedTuple):
+    """One leaf's state of `adamax`: the average gradient and the decayed maximum of its size."""
 
     m: Array
     u: Array
 
 
-class NadamMoments(NamedTuple):
-    """One leaf's state of Nadam: Adam's, and the product mu_1 ... mu_t."""
+class NadamLeaf(NamedTuple):
+    """One leaf's state of `nadam`: Adam's, and the product mu_1 ... mu_t."""
 
     m: Array
     v: Array
@@ -204,13 +204,13 @@ def _adamax(
     """`adamax` and `adamaxw`, named `rule` in messages."""
     check_adam(rule, b1, b2, eps)
 
-    def step(g: Array, s: MaxMoments, x: Array, lr: Array, t: Array) -> tuple[Array, MaxMoments]:
+    def step(g: Array, s: AdamaxLeaf, x: Array, lr: Array, t: Array) -> tuple[Array, AdamaxLeaf]:
         m = b1 * s.m + (1 - b1) * g
         u = jnp.maximum(b2 * s.u, jnp.abs(g) + eps)
-        return -lr / (1 - b1**t) * m / u, MaxMoments(m, u)
+        return -lr / (1 - b1**t) * m / u, AdamaxLeaf(m, u)
 
     return leafwise(
-        rule, learning_rate, zeros_of(MaxMoments), step, weight_decay=weight_decay, mask=mask
+        rule, learning_rate, zeros_of(AdamaxLeaf), step, weight_decay=weight_decay, mask=mask
     )
 
 
@@ -319,18 +319,16 @@ def _nadam(
     def mu(t: Array) -> Hyper:
         return b1 if momentum_decay is None else b1 * (1 - 0.96 ** (momentum_decay * t) / 2)
 
-    def init(x: Array) -> NadamMoments:
-        return NadamMoments(jnp.zeros_like(x), jnp.zeros_like(x), jnp.ones([], x.dtype))
+    def init(x: Array) -> NadamLeaf:
+        return NadamLeaf(jnp.zeros_like(x), jnp.zeros_like(x), jnp.ones([], x.dtype))
 
-    def step(
-        g: Array, s: NadamMoments, x: Array, lr: Array, t: Array
-    ) -> tuple[Array, NadamMoments]:
+    def step(g: Array, s: NadamLeaf, x: Array, lr: Array, t: Array) -> tuple[Array, NadamLeaf]:
         m = b1 * s.m + (1 - b1) * g
         v = b2 * s.v + (1 - b2) * g**2
         p = s.product * mu(t)
         m_hat = mu(t + 1) * m / (1 - p * mu(t + 1)) + (1 - mu(t)) * g / (1 - p)
         v_hat = v / (1 - b2**t)
-        return -lr * m_hat / (jnp.sqrt(v_hat + eps_root) + eps), NadamMoments(m, v, p)
+        return -lr * m_hat / (jnp.sqrt(v_hat + eps_root) + eps), NadamLeaf(m, v, p)
 
     return leafwise(rule, learning_rate, init, step, weight_decay=weight_decay, mask=mask)
 

@@ -12,8 +12,8 @@ from jaxnet.optim.leafwise import Moments, leafwise, zeros_of
 from jaxnet.optim.rates import Hyper, LearningRate, check_choice, check_number
 
 
-class AmsgradMoments(NamedTuple):
-    """One leaf's state of AMSGrad: Adam's, and the largest v so far."""
+class AmsgradLeaf(NamedTuple):
+    """One leaf's state of `amsgrad`: Adam's, and the largest v so far."""
 
     m: Array
     v: Array
@@ -66,9 +66,7 @@ def amsgrad(
     check_adam("amsgrad", b1, b2, eps, eps_root)
     check_choice("amsgrad", "max_of", max_of, ("corrected", "raw"))
 
-    def step(
-        g: Array, s: AmsgradMoments, x: Array, lr: Array, t: Array
-    ) -> tuple[Array, AmsgradMoments]:
+    def step(g: Array, s: AmsgradLeaf, x: Array, lr: Array, t: Array) -> tuple[Array, AmsgradLeaf]:
         m = b1 * s.m + (1 - b1) * g
         v = b2 * s.v + (1 - b2) * g**2
         m_hat = m / (1 - b1**t) if bias_correction_mu else m
@@ -78,9 +76,9 @@ def amsgrad(
         else:
             v_max = jnp.maximum(s.v_max, v)
             v_hat = v_max / correction
-        return -lr * m_hat / (jnp.sqrt(v_hat + eps_root) + eps), AmsgradMoments(m, v, v_max)
+        return -lr * m_hat / (jnp.sqrt(v_hat + eps_root) + eps), AmsgradLeaf(m, v, v_max)
 
-    return leafwise("amsgrad", learning_rate, zeros_of(AmsgradMoments), step)
+    return leafwise("amsgrad", learning_rate, zeros_of(AmsgradLeaf), step)
 
 
 def radam(

@@ -22,8 +22,8 @@ Scheduled: TypeAlias = Hyper | Callable[[Array], ArrayLike]
 """A hyperparameter or a schedule of it, which is called with 0 at the first step."""
 
 
-class AdanMoments(NamedTuple):
-    """One leaf's state of Adan: averages of g, of its change and of the square, and the last g."""
+class AdanLeaf(NamedTuple):
+    """One leaf's state of `adan`: averages of g, of its change and square, and the last g."""
 
     m: Array
     v: Array
@@ -31,8 +31,8 @@ class AdanMoments(NamedTuple):
     g: Array
 
 
-class MixedMoments(NamedTuple):
-    """One leaf's state of AdEMAMix: a fast and a slow average of g, and that of its square."""
+class AdemamixLeaf(NamedTuple):
+    """One leaf's state of `ademamix`: a fast and a slow average of g, and that of its square."""
 
     m1: Array
     m2: Array
@@ -143,17 +143,17 @@ def adan(
     check_adam("adan", b1, b2, eps, eps_root)
     check_decay("adan", "b3", b3)
 
-    def step(g: Array, s: AdanMoments, x: Array, lr: Array, t: Array) -> tuple[Array, AdanMoments]:
+    def step(g: Array, s: AdanLeaf, x: Array, lr: Array, t: Array) -> tuple[Array, AdanLeaf]:
         d = jnp.where(t == 1, 0, g - s.g)
         m = b1 * s.m + (1 - b1) * g
         v = b2 * s.v + (1 - b2) * d
         n = b3 * s.n + (1 - b3) * (g + b2 * d) ** 2
         m_hat, v_hat, n_hat = m / (1 - b1**t), v / (1 - b2**t), n / (1 - b3**t)
         direction = (m_hat + b2 * v_hat) / (jnp.sqrt(n_hat + eps_root) + eps)
-        return -lr * direction, AdanMoments(m, v, n, g)
+        return -lr * direction, AdanLeaf(m, v, n, g)
 
     return leafwise(
-        "adan", learning_rate, zeros_of(AdanMoments), step, weight_decay=weight_decay, mask=mask
+        "adan", learning_rate, zeros_of(AdanLeaf), step, weight_decay=weight_decay, mask=mask
     )
 
 
@@ -232,20 +232,20 @@ def ademamix(
         return jnp.exp(log_b1 * log_b3 / ((1 - w) * log_b3 + w * log_b1)), w * weight
 
     def step(
-        g: Array, s: MixedMoments, x: Array, lr: Array, t: Array
-    ) -> tuple[Array, MixedMoments]:
+        g: Array, s: AdemamixLeaf, x: Array, lr: Array, t: Array
+    ) -> tuple[Array, AdemamixLeaf]:
         b3_t, alpha_t = mixing(x, t)
         m1 = b1 * s.m1 + (1 - b1) * g
         m2 = b3_t * s.m2 + (1 - b3_t) * g
         v = b2 * s.v + (1 - b2) * g**2
         m1_hat, v_hat = m1 / (1 - b1**t), v / (1 - b2**t)
         direction = (m1_hat + alpha_t * m2) / (jnp.sqrt(v_hat + eps_root) + eps)
-        return -lr * direction, MixedMoments(m1, m2, v)
+        return -lr * direction, AdemamixLeaf(m1, m2, v)
 
     return leafwise(
         "ademamix",
         learning_rate,
-        zeros_of(MixedMoments),
+        zeros_of(AdemamixLeaf),
         step,
         weight_decay=weight_decay,
         mask=mask,

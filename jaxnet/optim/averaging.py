@@ -44,7 +44,7 @@ class ScheduleFreeState(NamedTuple):
         return like(_average(computed(params), self.z, self.b1), params)
 
 
-class MadgradState(NamedTuple):
+class MadgradLeaf(NamedTuple):
     """One leaf's state of `madgrad`: the starting point and the weighted sums."""
 
     x0: Array
@@ -79,17 +79,17 @@ def schedule_free_sgd(
 
     Args:
         learning_rate: lr, a number, an array or an optax schedule.
-        warmup_steps: Steps over which the rate grows from 0, positive; None is none.
+        warmup_steps: Steps over which the rate grows from 0; None for none.
         b1: Share of the average in y, in (0, 1].
-        weight_decay: wd, not negative; None is none.
-        weight_lr_power: Power of the rate in the weights of the average.
+        weight_decay: wd, not negative; None for none.
+        weight_lr_power: Power of the rate in the weights of the average, not negative.
 
     Returns:
-        An optax gradient transformation whose `update` needs `params`; its state holds z, one
+        An optax gradient transformation; its state holds z, one
         times the parameters.
 
     Raises:
-        ValueError: A hyperparameter is out of range, or `update` got no params.
+        ValueError: A hyperparameter is out of range.
 
     Reference: Defazio, Yang, Mehta, Mishchenko, Khaled & Cutkosky (2024).
     """
@@ -129,19 +129,19 @@ def schedule_free_adamw(
 
     Args:
         learning_rate: lr, a number, an array or an optax schedule.
-        warmup_steps: Steps over which the rate grows from 0, positive; None is none.
+        warmup_steps: Steps over which the rate grows from 0; None for none.
         b1: Share of the average in y, in (0, 1].
         b2: Decay of the average of the squared gradient, in [0, 1).
         eps: Keeps the denominator from 0.
         weight_decay: wd, not negative.
-        weight_lr_power: Power of the rate in the weights of the average.
+        weight_lr_power: Power of the rate in the weights of the average, not negative.
 
     Returns:
-        An optax gradient transformation whose `update` needs `params`; its state holds z and v,
+        An optax gradient transformation; its state holds z and v,
         two times the parameters.
 
     Raises:
-        ValueError: A hyperparameter is out of range, or `update` got no params.
+        ValueError: A hyperparameter is out of range.
 
     Reference: Defazio, Yang, Mehta, Mishchenko, Khaled & Cutkosky (2024), Algorithm 1.
     """
@@ -188,37 +188,37 @@ def madgrad(
     Args:
         learning_rate: lr, a number, an array or an optax schedule.
         momentum: mu, the share of the last iterate, in [0, 1).
-        weight_decay: wd of an L2 term.
+        weight_decay: wd of an L2 term, not negative.
         eps: Keeps the denominator from 0, and the rate.
 
     Returns:
-        An optax gradient transformation whose `update` needs `params`; its state holds x0, s and
+        An optax gradient transformation; its state holds x0, s and
         v, three times the parameters.
 
     Raises:
-        ValueError: A hyperparameter is out of range, or `update` got no params.
+        ValueError: A hyperparameter is out of range.
 
-    Reference: Defazio & Jelassi (2022), Algorithm 1.
+    Reference: Defazio & Jelassi (2021), Algorithm 1.
     """
     check_decay("madgrad", "momentum", momentum)
     check_nonnegative("madgrad", "weight_decay", weight_decay)
     check_nonnegative("madgrad", "eps", eps)
     mu = momentum
 
-    def init(x: Array) -> MadgradState:
+    def init(x: Array) -> MadgradLeaf:
         # A copy: params and state may both be donated to a compiled step.
-        return MadgradState(x0=jnp.array(x), s=jnp.zeros_like(x), v=jnp.zeros_like(x))
+        return MadgradLeaf(x0=jnp.array(x), s=jnp.zeros_like(x), v=jnp.zeros_like(x))
 
     def step(
-        g: Array, state: MadgradState, x: Array, lr: Array, t: Array
-    ) -> tuple[Array, MadgradState]:
+        g: Array, state: MadgradLeaf, x: Array, lr: Array, t: Array
+    ) -> tuple[Array, MadgradLeaf]:
         g = g + weight_decay * x
         rate = (lr + eps) * jnp.sqrt(t)
         s = state.s + rate * g
         v = state.v + rate * g**2
         z = state.x0 - s / (jnp.cbrt(v) + eps)
         x_new = mu * x + (1 - mu) * z
-        return x_new - x, MadgradState(state.x0, s, v)
+        return x_new - x, MadgradLeaf(state.x0, s, v)
 
     return leafwise("madgrad", learning_rate, init, step)
 

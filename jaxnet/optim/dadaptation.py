@@ -86,23 +86,23 @@ def prodigy(
         learning_rate: lr, a factor on d: a number, an array or an optax schedule that starts at
             about 1.
         betas: b1 and b2, decays of the averages of the gradient and of its square, in [0, 1).
-        beta3: b3, decay of the sums that d is estimated from, in [0, 1); None is sqrt(b2).
+        beta3: b3, decay of the sums that d is estimated from, in [0, 1); None for sqrt(b2).
         eps: Keeps the denominator from 0.
         estim_lr0: d0, the first estimate, positive and smaller than the distance.
-        estim_lr_coef: coef, a factor on the estimates, the one to tune.
-        weight_decay: wd, decoupled.
+        estim_lr_coef: coef, a factor on the estimates, not negative; the one to tune.
+        weight_decay: wd, not negative.
         safeguard_warmup: Whether s takes d instead of l, so that a warm-up of lr cannot make d
             too large.
         use_bias_correction: Whether l has Adam's correction.
 
     Returns:
-        An optax gradient transformation whose `update` needs `params`; its state holds x0, m, v
+        An optax gradient transformation; its state holds x0, m, v
         and s, four times the parameters.
 
     Raises:
-        ValueError: A hyperparameter is out of range, or `update` got no params.
+        ValueError: A hyperparameter is out of range.
 
-    Reference: Mishchenko & Defazio (2024), Prodigy.
+    Reference: Mishchenko & Defazio (2023).
     """
     b1, b2 = betas
     d0 = estim_lr0
@@ -179,17 +179,17 @@ def dadapt_adamw(
         betas: b1 and b2, decays of the averages of the gradient and of its square, in [0, 1).
         eps: Keeps the denominators from 0.
         estim_lr0: d0, the first estimate, positive and smaller than the distance.
-        weight_decay: wd, decoupled.
+        weight_decay: wd, not negative.
         use_bias_correction: Whether l has Adam's correction.
 
     Returns:
-        An optax gradient transformation whose `update` needs `params`; its state holds m, v and
+        An optax gradient transformation; its state holds m, v and
         s, three times the parameters.
 
     Raises:
-        ValueError: A hyperparameter is out of range, or `update` got no params.
+        ValueError: A hyperparameter is out of range.
 
-    Reference: Defazio & Mishchenko (2023), Learning-Rate-Free Learning by D-Adaptation.
+    Reference: Defazio & Mishchenko (2023).
     """
     b1, b2 = betas
     _check("dadapt_adamw", b1, b2, eps, estim_lr0, weight_decay)

@@ -90,7 +90,7 @@ def adafactor(
         learning_rate: A number, an array or an optax schedule in the place of rho_t; None for the
             paper's.
         min_dim_size_to_factor: Factor a leaf if two of its axes are at least this long.
-        decay_rate: c.
+        decay_rate: c, not negative.
         decay_offset: The step at which fine-tuning began.
         multiply_by_parameter_scale: Whether max(eps2, rms(x)) is a factor of the step.
         clipping_threshold: d, positive; None for no clipping.
@@ -173,7 +173,7 @@ def factored_axes(shape: tuple[int, ...], least: int) -> Axes | None:
 def scaled(
     g: Array, s: Factored | Whole, b: Array, eps: Hyper, axes: Axes | None
 ) -> tuple[Array, Factored | Whole]:
-    """G / sqrt(V), and the new averages."""
+    """The U = g / sqrt(V) of `adafactor`, and the new averages."""
     square = g**2 + eps
     if isinstance(s, Whole) or axes is None:
         v = b * s[0] + (1 - b) * square

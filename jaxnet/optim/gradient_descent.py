@@ -10,7 +10,13 @@ from jaxnet.optim.rates import Hyper, LearningRate, check_decay
 
 
 def gd(learning_rate: LearningRate) -> optax.GradientTransformationExtraArgs:
-    """Gradient descent: x := x - lr g, with g the gradient at x.
+    """Gradient descent.
+
+        x := x - lr g
+
+    with g the gradient at x.
+
+    Differs from: nothing; it is `optax.sgd(lr)`, and PyTorch's `SGD` without momentum.
 
     Args:
         learning_rate: lr, a number, an array or an optax schedule.
@@ -19,7 +25,7 @@ def gd(learning_rate: LearningRate) -> optax.GradientTransformationExtraArgs:
         An optax gradient transformation without state.
 
     Raises:
-        ValueError: The learning rate is negative or not finite.
+        ValueError: A hyperparameter is out of range.
 
     References: Cauchy (1847); with random batches, Robbins & Monro (1951).
     """
@@ -76,9 +82,10 @@ def nesterov(
         v := mu v + g(theta - lr mu v)
         theta := theta - lr v
 
-    so the gradient is taken where it is due without a second evaluation. This is optax's
-    `sgd(nesterov=True)` and PyTorch's `SGD(nesterov=True)`. For the sequence of momenta that
-    Nesterov's convergence rate needs, see `nag`.
+    so the gradient is taken where it is due without a second evaluation. For the sequence of
+    momenta that Nesterov's convergence rate needs, see `nag`.
+
+    Differs from: nothing; optax and PyTorch have this form, and lr outside the velocity, too.
 
     Args:
         learning_rate: lr, a number, an array or an optax schedule.
@@ -127,7 +134,7 @@ def _with_velocity(
     mu: Hyper,
     direction: Callable[[Hyper, Array, Array], Array],
 ) -> optax.GradientTransformationExtraArgs:
-    """V := mu v + g, x := x - lr direction(mu, g, v)."""
+    """The rule v := mu v + g, x := x - lr direction(mu, g, v)."""
     check_decay(rule, "momentum", mu)
 
     def step(g: Array, s: Accumulator, x: Array, lr: Array, t: Array) -> tuple[Array, Accumulator]:

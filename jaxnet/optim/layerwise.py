@@ -17,7 +17,7 @@ from jaxnet.optim.rates import (
 )
 
 
-class LayerMoments(NamedTuple):
+class NovogradLeaf(NamedTuple):
     """One leaf's state of `novograd`: an array, and a scalar for the whole leaf."""
 
     m: Array
@@ -53,10 +53,10 @@ def lars(
 
     Args:
         learning_rate: lr, a number, an array or an optax schedule.
-        weight_decay: wd, an L2 term; not negative.
+        weight_decay: wd of an L2 term, not negative.
         weight_decay_mask: Which leaves decay: a tree of bools, or a function from the parameters
-            to one. None is all of them.
-        trust_coefficient: eta.
+            to one.
+        trust_coefficient: eta, not negative.
         eps: Keeps the denominator from 0.
         trust_ratio_mask: Which leaves have a lambda; it is 1 for the others. Biases and the
             parameters of normalisation are often left out.
@@ -177,7 +177,7 @@ def novograd(
         b2: Decay of the average of the squared norm, in [0, 1).
         eps: Keeps the denominator from 0.
         eps_root: The same, inside the root.
-        weight_decay: wd, added to the normalised gradient; not negative.
+        weight_decay: wd, not negative.
 
     Returns:
         An optax gradient transformation; its state holds m, one times the parameters, and v.
@@ -191,16 +191,16 @@ def novograd(
     check_adam("novograd", b1, b2, eps, eps_root)
     check_nonnegative("novograd", "weight_decay", weight_decay)
 
-    def init(x: Array) -> LayerMoments:
-        return LayerMoments(jnp.zeros_like(x), jnp.zeros([], x.dtype))
+    def init(x: Array) -> NovogradLeaf:
+        return NovogradLeaf(jnp.zeros_like(x), jnp.zeros([], x.dtype))
 
     def step(
-        g: Array, s: LayerMoments, x: Array, lr: Array, t: Array
-    ) -> tuple[Array, LayerMoments]:
+        g: Array, s: NovogradLeaf, x: Array, lr: Array, t: Array
+    ) -> tuple[Array, NovogradLeaf]:
         square = jnp.sum(g**2)
         v = jnp.where(t == 1, square, b2 * s.v + (1 - b2) * square)
         m = b1 * s.m + (g / (jnp.sqrt(v + eps_root) + eps) + weight_decay * x)
-        return -lr * m, LayerMoments(m, v)
+        return -lr * m, NovogradLeaf(m, v)
 
     return leafwise("novograd", learning_rate, init, step)
 
@@ -220,7 +220,7 @@ def fromage(
 
     Args:
         learning_rate: lr, a number, an array or an optax schedule.
-        min_norm: The least that a norm counts for. If it is 0, the ratio is 1 where a norm is 0.
+        min_norm: The least that a norm counts for; if it is 0, the ratio is 1 where a norm is 0.
 
     Returns:
         An optax gradient transformation without state.

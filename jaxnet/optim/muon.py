@@ -47,7 +47,7 @@ def muon(
         m := beta m + (1 - beta) g
         m^ = beta m / (1 - beta^(t+1)) + (1 - beta) g / (1 - beta^t)
         X := m^ / (|m^|_F + eps)
-        X := a X + (b A + c A^2) X with A = X X^T,  five times
+        X := a X + (b A + c A^2) X with A = X X^T,  ns_steps times
         x := x - lr (sqrt(max(1, out / in)) X + wd x)
 
     Each iteration maps the singular values s of X to a s + b s^3 + c s^5 and keeps its singular
@@ -72,15 +72,15 @@ def muon(
         learning_rate: lr, a number, an array or an optax schedule.
         ns_coeffs: a, b and c.
         ns_steps: The number of iterations.
-        beta: In [0, 1).
+        beta: Decay of the average of the gradient, in [0, 1).
         eps: Keeps the denominators from 0, of matrices and others.
         weight_decay: wd of matrices, not negative.
         weight_decay_mask: Which matrices decay: a tree of bools, or a function from the
             parameters to one.
         nesterov: Whether the momentum of matrices and others is Nesterov's.
-        adam_b1: b1.
-        adam_b2: b2.
-        adam_eps_root: eps_root.
+        adam_b1: b1 of the other leaves, in [0, 1).
+        adam_b2: b2 of the other leaves, in [0, 1).
+        adam_eps_root: eps_root of the other leaves.
         adam_weight_decay: wd of the other leaves, not negative.
         adam_learning_rate: lr of the other leaves; None for the same.
         consistent_rms: r of a factor r sqrt(max(in, out)); None for sqrt(max(1, out / in)).

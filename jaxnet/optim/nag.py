@@ -69,19 +69,21 @@ def nag(
         "function":   f(y_k) > f(y_{k-1})
 
     Differs from: the paper's function scheme compares f(x_k) with f(x_{k-1}), which takes an
-    evaluation more; this one compares the losses where the gradients are taken.
+    evaluation more; "function" here compares the losses at the look-ahead points y, where the
+    gradients are taken.
 
     Args:
         learning_rate: lr, a number, an array or an optax schedule.
-        restart: None, "gradient", or "function", for which `update` needs the loss as `value`.
+        restart: None, "gradient", or "function", for which `update` needs as `value` the loss at
+            `params`, which is f(y_k).
 
     Returns:
-        An optax gradient transformation whose `update` needs `params`; its state holds x, one
+        An optax gradient transformation; its state holds x, one
         times the parameters.
 
     Raises:
-        ValueError: The learning rate is negative or not finite, the restart is unknown, or
-            `update` got no params, or no value where it needs one.
+        ValueError: A hyperparameter is out of range, the restart is unknown, or `update` got no
+            value where it needs one.
 
     References: Nesterov (1983); in this form Beck & Teboulle (2009), without the proximal step;
     restarts O'Donoghue & Candes (2015).

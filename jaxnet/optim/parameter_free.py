@@ -47,7 +47,7 @@ class DowgState(NamedTuple):
     x0: Any
 
 
-class CocobState(NamedTuple):
+class CocobLeaf(NamedTuple):
     """One leaf's state of `cocob`, in the paper's letters; x0 is the starting point."""
 
     x0: Array
@@ -87,15 +87,15 @@ def dog(
         learning_rate: lr, a factor on the step: a number, an array or an optax schedule.
         init_step: What the first step is made of, and a number a, small and positive.
         eps: Keeps the denominator from 0.
-        weight_decay: wd of an L2 term, g := g + wd x before all else; None is none.
+        weight_decay: wd of an L2 term, g := g + wd x before all else; None for none.
         mask: Which leaves decay: a tree of bools, or a function from the parameters to one.
 
     Returns:
-        An optax gradient transformation whose `update` needs `params`; its state holds x0, one
+        An optax gradient transformation; its state holds x0, one
         times the parameters.
 
     Raises:
-        ValueError: A hyperparameter is out of range, or `update` got no params.
+        ValueError: A hyperparameter is out of range.
 
     Reference: Ivgi, Hinder & Carmon (2023).
     """
@@ -151,17 +151,17 @@ def dowg(
 
     Args:
         learning_rate: lr, a factor on the step: a number, an array or an optax schedule.
-        init_estim_sq_dist: The first r^2, positive; None is eps.
+        init_estim_sq_dist: The first r^2, positive; None for eps.
         eps: Keeps the denominator from 0.
-        weight_decay: wd of an L2 term, g := g + wd x before all else; None is none.
+        weight_decay: wd of an L2 term, g := g + wd x before all else; None for none.
         mask: Which leaves decay: a tree of bools, or a function from the parameters to one.
 
     Returns:
-        An optax gradient transformation whose `update` needs `params`; its state holds x0, one
+        An optax gradient transformation; its state holds x0, one
         times the parameters.
 
     Raises:
-        ValueError: A hyperparameter is out of range, or `update` got no params.
+        ValueError: A hyperparameter is out of range.
 
     Reference: Khaled, Mishchenko & Jin (2023).
     """
@@ -214,17 +214,17 @@ def cocob(
 
     Args:
         learning_rate: lr, a factor on the gradient: a number, an array or an optax schedule.
-        alpha: Bounds the first bets; the first step has the size 1 / alpha.
+        alpha: Bounds the first bets, positive; the first step has the size 1 / alpha.
         eps: The first L, positive.
         weight_decay: wd of an L2 term, g := g + wd x before all else.
         mask: Which leaves decay: a tree of bools, or a function from the parameters to one.
 
     Returns:
-        An optax gradient transformation whose `update` needs `params`; its state holds x0, L, G,
+        An optax gradient transformation; its state holds x0, L, G,
         R and theta, five times the parameters.
 
     Raises:
-        ValueError: A hyperparameter is out of range, or `update` got no params.
+        ValueError: A hyperparameter is out of range.
 
     Reference: Orabona & Tommasi (2017), Algorithm 2.
     """
@@ -232,32 +232,32 @@ def cocob(
     check_positive("cocob", "eps", eps)
     check_nonnegative("cocob", "weight_decay", weight_decay)
 
-    def init(x: Array) -> CocobState:
+    def init(x: Array) -> CocobLeaf:
         # A buffer of its own each: params and state may both be donated to a compiled step.
         G, R, theta = (jnp.zeros_like(x) for _ in range(3))
-        return CocobState(x0=jnp.array(x), L=jnp.full_like(x, eps), G=G, R=R, theta=theta)
+        return CocobLeaf(x0=jnp.array(x), L=jnp.full_like(x, eps), G=G, R=R, theta=theta)
 
     def step(
-        g: Array, s: CocobState, x: Array, lr: Array, t: Array, decays: bool
-    ) -> tuple[Array, CocobState]:
+        g: Array, s: CocobLeaf, x: Array, lr: Array, t: Array, decays: bool
+    ) -> tuple[Array, CocobLeaf]:
         g = lr * (g + weight_decay * x if decays else g)
         L = jnp.maximum(s.L, jnp.abs(g))
         G = s.G + jnp.abs(g)
         R = jnp.maximum(s.R - g * (x - s.x0), 0)
         theta = s.theta - g
         x_new = s.x0 + theta / (L * jnp.maximum(G + L, alpha * L)) * (L + R)
-        return x_new - x, CocobState(s.x0, L, G, R, theta)
+        return x_new - x, CocobLeaf(s.x0, L, G, R, theta)
 
     return leafwise("cocob", learning_rate, init, step, masks=(mask,))
 
 
 def _way(x: Any, x0: Any) -> Any:
-    """X - x0."""
+    """The difference x - x0."""
     return jax.tree.map(jnp.subtract, computed(x), computed(x0))
 
 
 def _with_l2(grads: Any, params: Any, weight_decay: Hyper | None, mask: Mask) -> Any:
-    """G + wd x on the leaves that decay."""
+    """The gradient, with wd x added on the leaves that decay."""
     g, x = computed(grads), computed(params)
     if weight_decay is None:
         return g

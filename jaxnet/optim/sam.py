@@ -55,11 +55,11 @@ def sam(
         adaptive: Whether the entries of e are scaled with those of x.
 
     Returns:
-        An optax gradient transformation whose `update` needs `params` and `grad_fn` or
-        `value_fn`; its state is that of `optimizer`.
+        An optax gradient transformation whose `update` needs `grad_fn` or `value_fn`; its state
+        is that of `optimizer`.
 
     Raises:
-        ValueError: rho is out of range, or `update` got no params or neither function.
+        ValueError: A hyperparameter is out of range, or `update` got neither function.
 
     References: Foret, Kleiner, Mobahi & Neyshabur (2021); for the adaptive form Kwon, Kim, Park &
     Choi (2021).

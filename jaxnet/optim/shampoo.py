@@ -69,7 +69,7 @@ def shampoo(
 
     Args:
         learning_rate: lr, a number, an array or an optax schedule.
-        eps: Positive; keeps the roots from infinity.
+        eps: Keeps the roots from infinity, positive.
         momentum: mu, in [0, 1).
         decay: Of the matrices, in [0, 1]; 1 is for sums.
         update_interval: The roots are computed in every so many steps, from the first on.
@@ -161,7 +161,7 @@ def soap(
         eps: Keeps the denominator from 0.
         weight_decay: wd, not negative.
         mask: Which leaves decay: a tree of bools, or a function from the parameters to one.
-        precondition_frequency: f.
+        precondition_frequency: f, the steps from one refreshment of Q to the next.
         max_precond_dim: The longest axis that gets a matrix.
         precondition_1d: Whether vectors have a matrix too.
         skip_first: Whether the first gradient only sets L, R and their eigenvectors.

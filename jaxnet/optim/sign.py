@@ -32,6 +32,8 @@ def sign_sgd(learning_rate: LearningRate) -> optax.GradientTransformationExtraAr
 
     with sign(0) = 0.
 
+    Differs from: nothing; it is `optax.sign_sgd(lr)`.
+
     Args:
         learning_rate: lr, a number, an array or an optax schedule.
 
@@ -39,7 +41,7 @@ def sign_sgd(learning_rate: LearningRate) -> optax.GradientTransformationExtraAr
         An optax gradient transformation without state.
 
     Raises:
-        ValueError: The learning rate is negative or not finite.
+        ValueError: A hyperparameter is out of range.
 
     Reference: Bernstein, Wang, Azizzadenesheli & Anandkumar (2018), Algorithm 1.
     """
@@ -57,6 +59,9 @@ def signum(learning_rate: LearningRate, beta: Hyper = 0.9) -> optax.GradientTran
 
         m := beta m + (1 - beta) g
         x := x - lr sign(m)
+
+    Differs from: nothing; it is `optax.signum(lr, beta)`. The velocity m := beta m + g has the same
+    signs.
 
     Args:
         learning_rate: lr, a number, an array or an optax schedule.

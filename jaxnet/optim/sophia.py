@@ -82,17 +82,17 @@ def sophia(
         weight_decay: wd, not negative.
         weight_decay_mask: Which leaves decay: a tree of bools, or a function from the parameters
             to one.
-        gamma: Which part of the diagonal divides; larger values clip less.
+        gamma: Which part of the diagonal divides, not negative; larger values clip less.
         clip_threshold: rho, positive; None for no clipping.
-        update_interval: k.
+        update_interval: k, the steps from one estimate to the next.
         hessian_diagonal_fn: A gradient transformation whose update gives d in the place of the
             gradient; it is passed what `update` is passed. None for `hutchinson(key)`.
         key: The random key of `hutchinson`.
-        dialect: "optax" or "paper".
+        dialect: "optax" or "paper", as above.
 
     Returns:
-        An optax gradient transformation whose `update` needs `params` and what the estimate needs,
-        see `hutchinson`; its state holds m and h, two times the parameters.
+        An optax gradient transformation whose `update` needs what the estimate needs, see
+        `hutchinson`; its state holds m and h, two times the parameters.
 
     Raises:
         ValueError: A hyperparameter is out of range, or the dialect is unknown.
@@ -148,14 +148,14 @@ def hutchinson(key: Array | None = None) -> optax.GradientTransformationExtraArg
     It is unbiased, E d_i = H_ii, and exact if H is diagonal. It can stand in the place of optax's
     estimator, and draws the same signs.
 
-    Its update needs the parameters and the loss or its gradient as functions of them: `grad_fn`,
-    or else `value_fn` or `obj_fn`, which are differentiated.
+    Its `update` needs the loss or its gradient as a function of the parameters: `grad_fn`, or else
+    `value_fn` or `obj_fn`, which are differentiated.
 
     Args:
         key: A random key; `jax.random.key(0)` if none is given.
 
     Returns:
-        A gradient transformation; its state holds the key.
+        An optax gradient transformation; its state holds the key, and no parameters.
 
     Raises:
         ValueError: `update` got no function.

@@ -110,13 +110,13 @@ def polyak_sgd(
 
     Differs from: the paper divides by c |g|^2, and c = 1/2 is a `scaling` of 2 with half the
     `max_learning_rate`. optax takes the norm of scaling g, so that a scaling of 2 halves its step,
-    and stops already where |g|^2 + eps is below 2e-16. With "sps" a loss
-    below f* gives a negative step, as in optax; "sps+" does not move there.
+    and stops already where |g|^2 + eps is below 2e-16. With "sps" a loss below f* gives a negative
+    step, as in optax; "sps+" does not move there.
 
     Args:
         max_learning_rate: The largest step size before scaling, not negative.
-        scaling: A number, an array or an optax schedule.
-        f_min: f*, a lower bound of the loss. Models that can fit their data have about 0.
+        scaling: A factor on the step size: a number, an array or an optax schedule.
+        f_min: f*, a lower bound of the loss; about 0 for models that can fit their data.
         eps: Keeps the denominator from 0.
         variant: "sps" or "sps+".
 
@@ -126,7 +126,7 @@ def polyak_sgd(
 
     Raises:
         ValueError: A hyperparameter is out of range, the variant is unknown, or `update` got no
-            params or no value.
+            value.
 
     References: Polyak (1987); with random batches Loizou, Vaswani, Laradji & Lacoste-Julien (2021);
     "sps+" Garrigos, Gower & Schaipp (2023).
