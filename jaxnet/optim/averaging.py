@@ -20,7 +20,7 @@ from jaxnet.optim.rates import (
     rate_at,
 )
 from jaxnet.optim.treewise import treewise
-from jaxnet.optim.whole_tree import computed, copied, like, zeros
+from jaxnet.optim.whole_tree import computed, copied, like, quotient, zeros
 
 
 class ScheduleFreeState(NamedTuple):
@@ -265,7 +265,7 @@ def _schedule_free(
         largest = jnp.maximum(state.largest_rate, lr)
         w = largest**weight_lr_power
         weight_sum = state.weight_sum + w
-        c = jnp.where(weight_sum > 0, w / jnp.where(weight_sum > 0, weight_sum, 1.0), 0.0)
+        c = quotient(w, weight_sum)
 
         d, v = direction(g, state.v, (state.step + 1).astype(lr.dtype))
         x = _average(y, state.z, state.b1)

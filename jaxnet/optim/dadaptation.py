@@ -15,7 +15,7 @@ from jaxnet.optim.rates import (
     check_positive,
 )
 from jaxnet.optim.treewise import treewise
-from jaxnet.optim.whole_tree import computed, copied, dot, total, zeros
+from jaxnet.optim.whole_tree import computed, copied, dot, quotient, total, zeros
 
 
 class ProdigyState(NamedTuple):
@@ -137,7 +137,7 @@ def prodigy(
         s = jax.tree.map(lambda s, g: b3 * s + d / d0 * in_s * g, state.s, g)
         m = jax.tree.map(lambda m, g: b1 * m + (1 - b1) * d * g, state.m, g)
         v = jax.tree.map(lambda v, g: b2 * v + (1 - b2) * d**2 * g**2, state.v, g)
-        d_new = jnp.maximum(d, _ratio(estim_lr_coef * r, total(jax.tree.map(jnp.abs, s))))
+        d_new = jnp.maximum(d, quotient(estim_lr_coef * r, total(jax.tree.map(jnp.abs, s))))
         u = jax.tree.map(
             lambda m, v, x: -rate * (m / (jnp.sqrt(v) + d_new * eps) + weight_decay * x), m, v, x
         )
@@ -219,7 +219,7 @@ def dadapt_adamw(
         s = jax.tree.map(lambda s, g: b3 * s + (1 - b3) * rate * g, state.s, g)
         m = jax.tree.map(lambda m, g: b1 * m + (1 - b1) * rate * g, state.m, g)
         v = jax.tree.map(lambda v, g: b2 * v + (1 - b2) * g**2, state.v, g)
-        d_new = jnp.maximum(d, _ratio(r, (1 - b3) * total(jax.tree.map(jnp.abs, s))))
+        d_new = jnp.maximum(d, quotient(r, (1 - b3) * total(jax.tree.map(jnp.abs, s))))
         u = jax.tree.map(
             lambda m, v, x: -m / (jnp.sqrt(v) + eps) - rate * weight_decay * x, m, v, x
         )
@@ -231,12 +231,6 @@ def dadapt_adamw(
 def _correction(b1: Hyper, b2: Hyper, t: Array) -> Array:
     """What Adam's two bias corrections come to outside of the averages."""
     return jnp.sqrt(1 - b2**t) / (1 - b1**t)
-
-
-def _ratio(numerator: Array, denominator: Array) -> Array:
-    """The quotient, and 0 where the denominator, which is not negative, is 0."""
-    some = denominator > 0
-    return jnp.where(some, numerator / jnp.where(some, denominator, 1.0), 0.0)
 
 
 def _check(

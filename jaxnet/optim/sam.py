@@ -10,7 +10,7 @@ from jax import Array
 
 from jaxnet.optim.rates import Hyper, check_nonnegative
 from jaxnet.optim.transformation import transformation
-from jaxnet.optim.whole_tree import computed, global_norm, like
+from jaxnet.optim.whole_tree import computed, global_norm, like, quotient
 
 
 class SamState(NamedTuple):
@@ -105,5 +105,5 @@ def _perturbation(g: Any, x: Any, rho: Hyper, adaptive: bool) -> Any:
         length = global_norm(scaled)
     else:
         way, length = g, global_norm(g)
-    factor = jnp.where(length > 0, rho / jnp.where(length > 0, length, 1.0), 0.0)
+    factor = quotient(rho, length)
     return jax.tree.map(lambda w: factor * w, way)

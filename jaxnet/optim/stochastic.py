@@ -21,7 +21,7 @@ from jaxnet.optim.rates import (
 )
 from jaxnet.optim.transformation import transformation
 from jaxnet.optim.treewise import treewise
-from jaxnet.optim.whole_tree import computed, dot, like
+from jaxnet.optim.whole_tree import computed, dot, like, quotient
 
 
 class NoisyState(NamedTuple):
@@ -156,8 +156,7 @@ def polyak_sgd(
         if variant == "sps+":
             gap = jnp.maximum(gap, 0)
         g = computed(grads)
-        denominator = dot(g, g) + eps
-        a = jnp.where(denominator > 0, gap / jnp.where(denominator > 0, denominator, 1), 0)
+        a = quotient(gap, dot(g, g) + eps)
         lr = (scale * jnp.minimum(a, max_learning_rate)).astype(scale.dtype)
         u = jax.tree.map(lambda g: times(-lr, g), g)
         return like(u, params), PolyakState(optax.safe_increment(state.step), lr)

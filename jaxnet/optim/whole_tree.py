@@ -47,3 +47,9 @@ def dot(a: Any, b: Any) -> Array:
 def global_norm(tree: Any) -> Array:
     """The Euclidean norm of all entries of all leaves together."""
     return jnp.sqrt(dot(tree, tree))
+
+
+def quotient(numerator: ArrayLike, denominator: Array) -> Array:
+    """The quotient, and 0 where the denominator, which is not negative, is 0."""
+    some = denominator > 0
+    return jnp.where(some, numerator / jnp.where(some, denominator, 1.0), 0.0)
