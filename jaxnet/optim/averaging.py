@@ -85,8 +85,7 @@ def schedule_free_sgd(
         weight_lr_power: Power of the rate in the weights of the average, not negative.
 
     Returns:
-        An optax gradient transformation; its state holds z, one
-        times the parameters.
+        An optax gradient transformation; its state holds z, one times the parameters.
 
     Raises:
         ValueError: A hyperparameter is out of range.
@@ -137,8 +136,7 @@ def schedule_free_adamw(
         weight_lr_power: Power of the rate in the weights of the average, not negative.
 
     Returns:
-        An optax gradient transformation; its state holds z and v,
-        two times the parameters.
+        An optax gradient transformation; its state holds z and v, two times the parameters.
 
     Raises:
         ValueError: A hyperparameter is out of range.
@@ -192,8 +190,7 @@ def madgrad(
         eps: Keeps the denominator from 0, and the rate.
 
     Returns:
-        An optax gradient transformation; its state holds x0, s and
-        v, three times the parameters.
+        An optax gradient transformation; its state holds x0, s and v, three times the parameters.
 
     Raises:
         ValueError: A hyperparameter is out of range.

@@ -96,8 +96,7 @@ def prodigy(
         use_bias_correction: Whether l has Adam's correction.
 
     Returns:
-        An optax gradient transformation; its state holds x0, m, v
-        and s, four times the parameters.
+        An optax gradient transformation; its state holds x0, m, v and s, four times the parameters.
 
     Raises:
         ValueError: A hyperparameter is out of range.
@@ -183,8 +182,7 @@ def dadapt_adamw(
         use_bias_correction: Whether l has Adam's correction.
 
     Returns:
-        An optax gradient transformation; its state holds m, v and
-        s, three times the parameters.
+        An optax gradient transformation; its state holds m, v and s, three times the parameters.
 
     Raises:
         ValueError: A hyperparameter is out of range.

@@ -104,9 +104,8 @@ def adafactor(
         min_scale: eps2, which lets leaves of zeros move.
 
     Returns:
-        An optax gradient transformation; its state holds R and C, rows + columns numbers a
-        matrix; one times the parameters for leaves that are not factored, and one more with
-        momentum.
+        An optax gradient transformation; its state holds R and C, rows + columns numbers a matrix;
+        one times the parameters for leaves that are not factored, and one more with momentum.
 
     Raises:
         ValueError: A hyperparameter is out of range.

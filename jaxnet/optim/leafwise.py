@@ -81,13 +81,13 @@ def leafwise(
     def step_tree(
         grads: Any, state: LeafwiseState, params: Any, lr: Array, **extra: Any
     ) -> tuple[Any, LeafwiseState]:
-        def leaf(g: Array, x: Array, s: Any, decays: bool, *chosen: bool) -> tuple[Array, Any]:
+        def leaf(g: Array, x: Array, s: Any, decays: bool, *flags: bool) -> tuple[Array, Any]:
             rate, t = lr.astype(x.dtype), (state.step + 1).astype(x.dtype)
-            u, s = step(g, s, x, rate, t, *chosen)
+            u, s = step(g, s, x, rate, t, *flags)
             return u - rate * weight_decay * x if decays else u, s
 
-        chosen = [spread(m, params) for m in (mask, *masks)]
-        pairs = jax.tree.map(leaf, computed(grads), computed(params), state.leaves, *chosen)
+        flags = [spread(m, params) for m in (mask, *masks)]
+        pairs = jax.tree.map(leaf, computed(grads), computed(params), state.leaves, *flags)
         updates = jax.tree.map(lambda _, pair: pair[0], grads, pairs)
         leaves = jax.tree.map(lambda _, pair: pair[1], grads, pairs)
         return updates, state._replace(leaves=leaves)

@@ -78,8 +78,7 @@ def nag(
             `params`, which is f(y_k).
 
     Returns:
-        An optax gradient transformation; its state holds x, one
-        times the parameters.
+        An optax gradient transformation; its state holds x, one times the parameters.
 
     Raises:
         ValueError: A hyperparameter is out of range, the restart is unknown, or `update` got no

@@ -91,8 +91,7 @@ def dog(
         mask: Which leaves decay: a tree of bools, or a function from the parameters to one.
 
     Returns:
-        An optax gradient transformation; its state holds x0, one
-        times the parameters.
+        An optax gradient transformation; its state holds x0, one times the parameters.
 
     Raises:
         ValueError: A hyperparameter is out of range.
@@ -157,8 +156,7 @@ def dowg(
         mask: Which leaves decay: a tree of bools, or a function from the parameters to one.
 
     Returns:
-        An optax gradient transformation; its state holds x0, one
-        times the parameters.
+        An optax gradient transformation; its state holds x0, one times the parameters.
 
     Raises:
         ValueError: A hyperparameter is out of range.
@@ -220,8 +218,8 @@ def cocob(
         mask: Which leaves decay: a tree of bools, or a function from the parameters to one.
 
     Returns:
-        An optax gradient transformation; its state holds x0, L, G,
-        R and theta, five times the parameters.
+        An optax gradient transformation; its state holds x0, L, G, R and theta, five times the
+        parameters.
 
     Raises:
         ValueError: A hyperparameter is out of range.

@@ -55,8 +55,8 @@ def sam(
         adaptive: Whether the entries of e are scaled with those of x.
 
     Returns:
-        An optax gradient transformation whose `update` needs `grad_fn` or `value_fn`; its state
-        is that of `optimizer`.
+        An optax gradient transformation whose `update` needs `grad_fn` or `value_fn`; its state is
+        that of `optimizer`.
 
     Raises:
         ValueError: A hyperparameter is out of range, or `update` got neither function.

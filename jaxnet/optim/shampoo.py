@@ -167,8 +167,8 @@ def soap(
         skip_first: Whether the first gradient only sets L, R and their eigenvectors.
 
     Returns:
-        An optax gradient transformation; its state holds m and v, two times the parameters, and
-        two matrices an axis: 2 (1 + n/m + m/n) or so times the parameters of an n by m matrix.
+        An optax gradient transformation; its state holds m and v, two times the parameters, and two
+        matrices an axis: 2 (1 + n/m + m/n) or so times the parameters of an n by m matrix.
 
     Raises:
         ValueError: A hyperparameter is out of range.

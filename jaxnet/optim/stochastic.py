@@ -25,7 +25,7 @@ from jaxnet.optim.whole_tree import computed, dot, like, quotient
 
 
 class NoisyState(NamedTuple):
-    """State of `noisy_sgd`: step number, last learning rate, and the key of the next noise."""
+    """State of `noisy_sgd`: the steps done, the last learning rate, and the next noise's key."""
 
     step: Array
     learning_rate: Array
@@ -33,7 +33,7 @@ class NoisyState(NamedTuple):
 
 
 class PolyakState(NamedTuple):
-    """State of `polyak_sgd`: step number, and the step size that the last step used."""
+    """State of `polyak_sgd`: the steps done, and the last learning rate."""
 
     step: Array
     learning_rate: Array
