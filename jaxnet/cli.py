@@ -140,7 +140,12 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
         help="rules that `jaxnet zoo` lists, such as adam; each gets a run of its own (default: "
         "gd nag)",
     )
-    run.add_argument("--learning-rate", type=float, default=0.01, help="step size (default: 0.01)")
+    run.add_argument(
+        "--learning-rate",
+        type=float,
+        default=0.01,
+        help="step size, of the rules that do not search for it (default: 0.01)",
+    )
     run.add_argument("--steps", type=int, default=350, help="number of steps (default: 350)")
     run.add_argument(
         "--batch-size", type=int, help="rows a step, in a new order every epoch (default: all)"

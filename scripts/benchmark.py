@@ -2,10 +2,10 @@
 
     python scripts/benchmark.py [--rounds 15] [SECTION ...]
 
-Sections: fit, mlp, layer_norm, cross_entropy, torch, import; all of them by default. Everything
-runs on whatever device JAX finds. The two sides of a row take turns, round after round; the ratio
-is the median over the rounds of theirs / ours, so above 1 means that jaxnet is faster. Machines
-differ and are noisy: the ratios are the result, the times only show their scale.
+Sections: fit, mlp, layer_norm, cross_entropy, optimizers, torch, import; all of them by default.
+Everything runs on whatever device JAX finds. The two sides of a row take turns, round after round;
+the ratio is the median over the rounds of theirs / ours, so above 1 means that jaxnet is faster.
+Machines differ and are noisy: the ratios are the result, the times only show their scale.
 """
 
 import argparse
@@ -34,13 +34,23 @@ Timed = Callable[[], float]
 """Runs one side of a comparison once and returns its seconds."""
 
 
-def compare(name: str, ours: Timed, theirs: Timed, rounds: int, note: str = "") -> None:
-    """Let both sides take turns and print the medians and the ratio."""
+def compare(
+    name: str,
+    ours: Timed,
+    theirs: Timed,
+    rounds: int,
+    note: str | Callable[[float], str] = "",
+) -> None:
+    """Let both sides take turns and print the medians and the ratio.
+
+    The note may be made of our seconds.
+    """
     ours(), theirs()
     pairs = [(ours(), theirs()) for _ in range(rounds)]
     a, b = (statistics.median(side) for side in zip(*pairs, strict=True))
     ratio = statistics.median(theirs / ours for ours, theirs in pairs)
-    print(f"  {name:58s} {a * 1e3:9.3f} {b * 1e3:9.3f} ms  {ratio:6.2f}  {note}", flush=True)
+    remark = note(a) if callable(note) else note
+    print(f"  {name:58s} {a * 1e3:9.3f} {b * 1e3:9.3f} ms  {ratio:6.2f}  {remark}", flush=True)
 
 
 def calls(function: Any, *arguments: Any, repeat: int = 1) -> Timed:
@@ -191,6 +201,129 @@ def bench_cross_entropy(rounds: int) -> None:
         against(name, hand, jax.value_and_grad(theirs), (y, t), rounds)
 
 
+RULES: tuple[tuple[Any, Any, dict[str, Any]], ...] = (
+    (optim.sgd, optax.sgd, {"learning_rate": 1e-2}),
+    (optim.sgd, optax.sgd, {"learning_rate": 1e-2, "momentum": 0.9}),
+    (optim.sgd, optax.sgd, {"learning_rate": 1e-2, "momentum": 0.9, "nesterov": True}),
+    (optim.lion, optax.lion, {"learning_rate": 1e-3}),
+    (optim.adagrad, optax.adagrad, {"learning_rate": 1e-2}),
+    (optim.rmsprop, optax.rmsprop, {"learning_rate": 1e-2}),
+    (optim.adam, optax.adam, {"learning_rate": 1e-2}),
+    (optim.adamw, optax.adamw, {"learning_rate": 1e-2}),
+    (optim.nadam, optax.nadam, {"learning_rate": 1e-2}),
+    (optim.amsgrad, optax.amsgrad, {"learning_rate": 1e-2}),
+    (optim.radam, optax.radam, {"learning_rate": 1e-2}),
+    (optim.adabelief, optax.adabelief, {"learning_rate": 1e-3}),
+    (optim.adopt, optax.contrib.adopt, {"learning_rate": 1e-2}),
+    (optim.lars, optax.lars, {"learning_rate": 1e-2}),
+    (optim.lamb, optax.lamb, {"learning_rate": 1e-2}),
+    (optim.novograd, optax.novograd, {"learning_rate": 1e-3}),
+    (optim.adafactor, optax.adafactor, {"learning_rate": 1e-2}),
+    (optim.sm3, optax.sm3, {"learning_rate": 1e-1}),
+    (optim.schedule_free_adamw, optax.contrib.schedule_free_adamw, {"learning_rate": 2.5e-3}),
+    (optim.madgrad, optax.contrib.madgrad, {"learning_rate": 1e-2}),
+    (optim.prodigy, optax.contrib.prodigy, {"learning_rate": 1.0}),
+    (optim.muon, optax.contrib.muon, {"learning_rate": 3e-3}),
+)
+"""Our rules with optax's and the settings, the first of their proofs; the rest is at defaults."""
+
+
+def transformer(key: Array, width: int = 320, blocks: int = 6, vocabulary: int = 8192) -> Any:
+    """Random leaves of the shapes in a decoder: 10 million numbers in 75 leaves."""
+
+    def dense(n_in: int, n_out: int) -> dict[str, tuple[int, ...]]:
+        return {"w": (n_in, n_out), "b": (n_out,)}
+
+    norm = {"scale": (width,), "bias": (width,)}
+    block = {
+        "norm1": norm,
+        "queries_keys_values": dense(width, 3 * width),
+        "attended": dense(width, width),
+        "norm2": norm,
+        "up": dense(width, 4 * width),
+        "down": dense(4 * width, width),
+    }
+    tree = {"embedding": (vocabulary, width), "blocks": [block] * blocks, "norm": norm}
+    shapes, structure = jax.tree.flatten(tree, is_leaf=lambda node: isinstance(node, tuple))
+    keys = jax.random.split(key, len(shapes))
+    leaves = [jax.random.normal(k, shape) for k, shape in zip(keys, shapes, strict=True)]
+    return jax.tree.unflatten(structure, leaves)
+
+
+def again(function: Any, carry: Any, *arguments: Any) -> tuple[Timed, float]:
+    """Time one `carry = function(carry, *arguments)` a call; also the seconds to compile it.
+
+    The carry is donated, so every call starts from what the last one left.
+    """
+    began = time.perf_counter()
+    step = jax.jit(function, donate_argnums=0, keep_unused=True)
+    program = step.lower(carry, *arguments).compile()
+    seconds = time.perf_counter() - began
+    carry = jax.tree.map(jnp.array, carry)  # its leaves may be others' as well, or one another
+
+    def run() -> float:
+        nonlocal carry
+        began = time.perf_counter()
+        carry = jax.block_until_ready(program(carry, *arguments))  # type: ignore[no-untyped-call]
+        return time.perf_counter() - began
+
+    return run, seconds
+
+
+def bench_optimizers(rounds: int) -> None:
+    """A step of our rules against optax's: from given gradients to new parameters and state."""
+    params, grads = (transformer(jax.random.key(i)) for i in range(2))
+    size = sum(leaf.nbytes for leaf in jax.tree.leaves(params))
+    print(f"a step of a rule, update and apply, {size / 4e6:.1f} million parameters")
+    passes = (
+        again(lambda x, y: jax.tree.map(jnp.copy, y), params, params)[0],
+        again(lambda x: jax.tree.map(jnp.negative, x), params)[0],
+    )
+    copied, in_place = (2e-9 * size / statistics.median(one() for _ in range(20)) for one in passes)
+    print(f"  the memory: a copy {copied:.1f} GB/s, x := -x in place {in_place:.1f} GB/s")
+    for ours, theirs, settings in RULES:
+        compare_steps(ours, theirs, settings, (params, grads), in_place, rounds)
+
+
+def compare_steps(
+    ours: Any,
+    theirs: Any,
+    settings: dict[str, Any],
+    trees: tuple[Any, Any],
+    in_place: float,
+    rounds: int,
+) -> None:
+    """One row of `bench_optimizers`."""
+    params, grads = trees
+    our_rule, their_rule = ours(**settings), theirs(**settings)
+
+    def step(rule: Any) -> tuple[Timed, float]:
+        def function(carry: Any, grads: Any) -> Any:
+            params, state = carry
+            updates, state = rule.update(grads, state, params)
+            return optax.apply_updates(params, updates), state
+
+        return again(function, (params, rule.init(params)), grads)
+
+    # What has to move: gradients are read, parameters and state read and written.
+    state = jax.eval_shape(our_rule.init, params)
+    read, written = (
+        1e-9 * sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
+        for tree in ((params, grads, state), (params, state))
+    )
+    (our_step, our_seconds), (their_step, their_seconds) = step(our_rule), step(their_rule)
+
+    def note(seconds: float) -> str:
+        speed = f"{(read + written) / seconds:.1f} of {in_place:.1f} GB/s"
+        return f"{speed}, compiled in {our_seconds:.2f} s, theirs {their_seconds:.2f} s"
+
+    our_step(), their_step()
+    name = " ".join([ours.__name__, *(f"{k}={v}" for k, v in settings.items())])
+    # Short steps take more turns, not longer ones: what disturbs one side then disturbs both.
+    turns = max(1, min(5, int(0.02 / our_step())))
+    compare(name, our_step, their_step, rounds * turns, note)
+
+
 def bench_torch(rounds: int) -> None:
     """`fit` against the same training in eager PyTorch."""
     print("fit against eager PyTorch, [784, 512, 512, 10], batch 128, a step")
@@ -263,6 +396,7 @@ SECTIONS: dict[str, Callable[[int], None]] = {
     "mlp": bench_mlp,
     "layer_norm": bench_layer_norm,
     "cross_entropy": bench_cross_entropy,
+    "optimizers": bench_optimizers,
     "torch": bench_torch,
     "import": bench_import,
 }

@@ -1,6 +1,7 @@
 """Numeric differences: the witness that needs no derivative."""
 
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -56,3 +57,12 @@ def central_differences(
     chosen = jnp.arange(x.size) if entries is None else jnp.asarray(entries)
     derivatives: Array = jax.lax.map(derivative, chosen, batch_size=64)
     return derivatives
+
+
+class Estimate(NamedTuple):
+    value: Any
+    error: Any
+
+
+def estimates(f: Any, params: Any) -> list[Estimate]:
+    raise NotImplementedError

@@ -10,17 +10,15 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxnet import check, models, optim, plot, saved
+from jaxnet import check, models, plot, saved
 from jaxnet.arguments import positive_int
 from jaxnet.commands.problem import Problem, initialisers, network_spec, read_problem
 from jaxnet.extras import require
 from jaxnet.files import replacing
 from jaxnet.layers.layer import Params
 from jaxnet.models import Batch, Model, classes_of
+from jaxnet.optim.zoo import named
 from jaxnet.train import FitResult, NonFiniteError, accuracy, fit
-
-OPTIMIZERS = {name: entry.make for name, entry in optim.ZOO.items() if entry.takes == "schedule"}
-"""The rules that run at a learning rate."""
 
 CHECKED_ROWS = 32
 """The gradient is compared with its witnesses on this many training rows."""
@@ -73,14 +71,13 @@ def train(options: argparse.Namespace) -> int:
 
 
 def _optimizers(names: list[str]) -> dict[str, Any]:
-    unknown = [name for name in names if name not in OPTIMIZERS]
-    if unknown:
-        raise ValueError(
-            f"unknown optimizer {', '.join(unknown)}; expected one of {', '.join(OPTIMIZERS)}"
-        )
+    for name in names:
+        needs = named(name).needs
+        if needs in ("residual_fn", "rows"):
+            raise ValueError(f"{name} needs {needs}, which jaxnet train cannot give; use Python")
     if len(set(names)) < len(names):
         raise ValueError(f"--optimizer names one twice: {' '.join(names)}")
-    return {name: OPTIMIZERS[name] for name in names}
+    return {name: named(name).make for name in names}
 
 
 def _print_problem(console: Any, problem: Problem, spec: dict[str, Any], params: Params) -> None:

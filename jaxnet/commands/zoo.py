@@ -1,12 +1,12 @@
 """`jaxnet zoo`: the table of optimizers, or one of them with its equations."""
 
 import argparse
-import difflib
 import inspect
 from typing import Any
 
 from jaxnet.extras import require
 from jaxnet.optim import ZOO, Entry
+from jaxnet.optim.zoo import named
 
 
 def zoo(options: argparse.Namespace) -> int:
@@ -15,11 +15,7 @@ def zoo(options: argparse.Namespace) -> int:
     if options.name is None:
         _print_all(console)
         return 0
-    if options.name not in ZOO:
-        close = difflib.get_close_matches(options.name, ZOO, n=3)
-        hint = f"; did you mean {' or '.join(close)}?" if close else ""
-        raise ValueError(f"no optimizer called {options.name!r}{hint} `jaxnet zoo` lists them all")
-    _print_one(console, ZOO[options.name])
+    _print_one(console, named(options.name))
     return 0
 
 
@@ -34,6 +30,7 @@ def _print_all(console: Any) -> None:
         show_edge=False,
     )
     table.columns[0].no_wrap = True
+    table.columns[1].max_width = 12
     for family in dict.fromkeys(entry.family for entry in ZOO.values()):
         table.add_row(f"[bold]{family}")
         for entry in ZOO.values():

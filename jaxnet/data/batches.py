@@ -12,12 +12,14 @@ class Sampler(NamedTuple):
     """Rows for every step of a run.
 
     - `init(key) -> state`
-    - `sample(state, step) -> (rows, state)` with rows (batch_size,), the numbers of the rows that
-      the step uses. Steps are counted from 0 and sampled in order.
+    - `sample(state, step, optimizer_state) -> (rows, weights, state)` with rows (batch_size,), the
+      numbers of the rows that the step uses, and the weights (batch_size,) of their gradients, or
+      None if all count alike. Steps are counted from 0 and sampled in order. optimizer_state is
+      for samplers that an optimizer teaches.
     """
 
     init: Callable[[Array], Any]
-    sample: Callable[[Any, Array], tuple[Array, Any]]
+    sample: Callable[[Any, Array, Any], tuple[Array, Array | None, Any]]
 
 
 def shuffled(n: int, batch_size: int) -> Sampler:
@@ -31,7 +33,9 @@ def shuffled(n: int, batch_size: int) -> Sampler:
     def init(key: Array) -> tuple[Array, Array]:
         return key, jnp.zeros(n, jnp.int32)
 
-    def sample(state: tuple[Array, Array], step: Array) -> tuple[Array, tuple[Array, Array]]:
+    def sample(
+        state: tuple[Array, Array], step: Array, optimizer_state: Any
+    ) -> tuple[Array, None, tuple[Array, Array]]:
         key, order = state
         epoch, batch = step // per_epoch, step % per_epoch
 
@@ -40,7 +44,7 @@ def shuffled(n: int, batch_size: int) -> Sampler:
 
         order = jax.lax.cond(batch == 0, shuffle, lambda order: order, order)
         rows = jax.lax.dynamic_slice_in_dim(order, batch * batch_size, batch_size)
-        return rows, (key, order)
+        return rows, None, (key, order)
 
     return Sampler(init, sample)
 
@@ -51,8 +55,8 @@ def with_replacement(n: int, batch_size: int) -> Sampler:
     def init(key: Array) -> Array:
         return key
 
-    def sample(state: Array, step: Array) -> tuple[Array, Array]:
+    def sample(state: Array, step: Array, optimizer_state: Any) -> tuple[Array, None, Array]:
         rows = jax.random.randint(jax.random.fold_in(state, step), (batch_size,), 0, n)
-        return rows, state
+        return rows, None, state
 
     return Sampler(init, sample)

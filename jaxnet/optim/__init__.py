@@ -10,15 +10,19 @@ from jaxnet.optim.adam import adam, adamax, adamaxw, adamw, nadam, nadamw
 from jaxnet.optim.adam_centered import acprop, adabelief
 from jaxnet.optim.adam_safeguards import amsgrad, radam
 from jaxnet.optim.adam_variants import adan, ademamix, adopt, yogi
+from jaxnet.optim.annealing import simulated_annealing
 from jaxnet.optim.averaging import madgrad, schedule_free_adamw, schedule_free_sgd
+from jaxnet.optim.aw_sgd import aw_sgd, sampling_probabilities
 from jaxnet.optim.conjugate_gradient import conjugate_gradient
 from jaxnet.optim.dadaptation import dadapt_adamw, prodigy
 from jaxnet.optim.factored import adafactor, sm3
 from jaxnet.optim.gradient_descent import gd, momentum, nesterov, sgd
 from jaxnet.optim.layerwise import fromage, lamb, lars, novograd
+from jaxnet.optim.levenberg_marquardt import levenberg_marquardt
 from jaxnet.optim.minimize import minimize
 from jaxnet.optim.muon import muon
 from jaxnet.optim.nag import nag
+from jaxnet.optim.newton_cg import newton_cg
 from jaxnet.optim.optimistic import optimistic_adam, optimistic_gradient_descent
 from jaxnet.optim.parameter_free import cocob, dog, dowg
 from jaxnet.optim.quasi_newton import bfgs, lbfgs
@@ -46,6 +50,7 @@ __all__ = [
     "ademamix",
     "adopt",
     "amsgrad",
+    "aw_sgd",
     "bfgs",
     "cocob",
     "conjugate_gradient",
@@ -60,6 +65,7 @@ __all__ = [
     "lars",
     "lbfgs",
     "learning_rate",
+    "levenberg_marquardt",
     "lion",
     "madgrad",
     "minimize",
@@ -69,6 +75,7 @@ __all__ = [
     "nadamw",
     "nag",
     "nesterov",
+    "newton_cg",
     "noisy_sgd",
     "novograd",
     "optimistic_adam",
@@ -79,12 +86,14 @@ __all__ = [
     "rmsprop",
     "rprop",
     "sam",
+    "sampling_probabilities",
     "schedule_free_adamw",
     "schedule_free_sgd",
     "sgd",
     "shampoo",
     "sign_sgd",
     "signum",
+    "simulated_annealing",
     "sm3",
     "soap",
     "sophia",

@@ -298,14 +298,14 @@ def adopt(
 
     def step(g: Array, s: Moments, x: Array, lr: Array, t: Array) -> tuple[Array, Moments]:
         k = t - 1
+        first = k == 0
         c = g / jnp.maximum(jnp.sqrt(s.v), eps)
         if use_clipping:
             bound = clip_value_fn(k)
             c = jnp.clip(c, -bound, bound)
+        c = jnp.where(first, 0, c)  # and with it m and u
         m = b1 * s.m + (1 - b1) * c
-        v = b2 * s.v + (1 - b2) * g**2
-        u = -lr * (b1 * m + (1 - b1) * c if nesterov else m)
-        first = k == 0
-        return jnp.where(first, 0, u), Moments(jnp.where(first, 0, m), jnp.where(first, g**2, v))
+        v = jnp.where(first, g**2, b2 * s.v + (1 - b2) * g**2)
+        return -lr * (b1 * m + (1 - b1) * c if nesterov else m), Moments(m, v)
 
     return leafwise("adopt", learning_rate, zeros_of(Moments), step)

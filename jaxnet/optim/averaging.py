@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from jaxnet.optim.leafwise import leafwise
+from jaxnet.optim.leafwise import leafwise, with_decay
 from jaxnet.optim.rates import (
     Hyper,
     LearningRate,
@@ -209,7 +209,7 @@ def madgrad(
     def step(
         g: Array, state: MadgradLeaf, x: Array, lr: Array, t: Array
     ) -> tuple[Array, MadgradLeaf]:
-        g = g + weight_decay * x
+        g = with_decay(g, weight_decay, x)
         rate = (lr + eps) * jnp.sqrt(t)
         s = state.s + rate * g
         v = state.v + rate * g**2
@@ -266,7 +266,7 @@ def _schedule_free(
 
         d, v = direction(g, state.v, (state.step + 1).astype(lr.dtype))
         x = _average(y, state.z, state.b1)
-        z = jax.tree.map(lambda z, d, y: z - lr * (d + weight_decay * y), state.z, d, y)
+        z = jax.tree.map(lambda z, d, y: z - lr * with_decay(d, weight_decay, y), state.z, d, y)
         x = jax.tree.map(lambda x, z: (1 - c) * x + c * z, x, z)
         u = jax.tree.map(lambda x, z, y: (1 - b1) * z + b1 * x - y, x, z, y)
         return u, state._replace(largest_rate=largest, weight_sum=weight_sum, z=z, v=v)

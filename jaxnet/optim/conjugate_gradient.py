@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from jaxnet.optim.descent import descent
+from jaxnet.optim.descent import Direction, descent
 from jaxnet.optim.line_search import ValueAndGrad
 from jaxnet.optim.rates import Hyper, check_choice
 
@@ -71,11 +71,9 @@ def conjugate_gradient(
     def init(x: Array) -> Conjugate:
         return Conjugate(jnp.zeros_like(x))
 
-    def direction(
-        m: Conjugate, x: Array, g: Array, value_and_grad: ValueAndGrad
-    ) -> tuple[Array, Conjugate]:
+    def direction(m: Conjugate, x: Array, g: Array, value_and_grad: ValueAndGrad) -> Direction:
         d = -g + m.beta_d
-        return jnp.where(g @ d <= -0.01 * (g @ g), d, -g), m
+        return Direction(jnp.where(g @ d <= -0.01 * (g @ g), d, -g), m)
 
     def remember(m: Any, g: Array, d: Array, s: Array, y: Array) -> Conjugate:
         factor = beta(formula, g, g + y, d, y)
@@ -86,7 +84,7 @@ def conjugate_gradient(
         init,
         direction,
         remember,
-        unit_step=False,
+        unit_step="never",
         c1=c1,
         c2=c2,
         max_evaluations=max_evaluations,

@@ -44,11 +44,11 @@ class DAdaptState(NamedTuple):
 
     step: Array
     learning_rate: Array
-    d: Array
-    r: Array
     m: Any
     v: Any
     s: Any
+    d: Array
+    r: Array
 
 
 def prodigy(

@@ -1,7 +1,7 @@
 """The shape of the methods that search along a line: a direction, a step, a memory."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -9,9 +9,25 @@ import optax
 from jax import Array
 
 from jaxnet.optim.line_search import ValueAndGrad, line_search
-from jaxnet.optim.rates import Hyper, check_count as check_count, check_number
+from jaxnet.optim.rates import Hyper, check_count, check_number
 from jaxnet.optim.transformation import transformation
 from jaxnet.optim.whole_tree import computed
+
+
+class Counts(NamedTuple):
+    """Evaluations so far: of the loss, of its gradient, and products with its Hessian."""
+
+    nfev: Array
+    njev: Array
+    nhev: Array
+
+
+class Direction(NamedTuple):
+    """The direction d, the memory, and how many products with the Hessian it took."""
+
+    d: Array
+    memory: Any
+    products: int | Array = 0
 
 
 class DescentState(NamedTuple):
@@ -20,18 +36,18 @@ class DescentState(NamedTuple):
     step is the number of steps done, learning_rate the step length a that the last search found.
     value and grad are the loss and its gradient at the point that the last step led to, so that
     `optax.value_and_grad_from_state` need not compute them again; value is infinite before the
-    first step. evaluations counts the points at which searches took loss and gradient. stalled
-    says that the last search found no lower point even along -g. decrease is the last step's, and
-    memory the rule's own.
+    first step. evaluations counts what searches and directions took. stalled says that the last
+    search found no lower point even along -g, failed that it found none. decrease is the last
+    step's, and memory the rule's own.
     """
 
     step: Array
     learning_rate: Array
     value: Array
     grad: Any
-    evaluations: Array
+    evaluations: Counts
     stalled: Array
-    fresh: Array
+    failed: Array
     decrease: Array
     memory: Any
 
@@ -39,29 +55,30 @@ class DescentState(NamedTuple):
 def descent(
     rule: str,
     init: Callable[[Array], Any],
-    direction: Callable[[Any, Array, Array, ValueAndGrad], tuple[Array, Any]],
+    direction: Callable[[Any, Array, Array, ValueAndGrad], Direction],
     remember: Callable[[Any, Array, Array, Array, Array], Any],
     *,
-    unit_step: bool,
+    unit_step: Literal["always", "later", "never"],
     c1: Hyper,
     c2: Hyper,
     max_evaluations: int,
 ) -> optax.GradientTransformationExtraArgs:
     """Make an optimizer of a rule for the direction d of a line: x := x + a d.
 
-    The parameters are computed as one vector, half precision in float32. The first trial step of
-    the first search is 1/|g|, so that x moves by a length of 1. Later ones are a = 1 (unit_step),
-    or min(1, 1.01 * 2 (f_{k-1} - f_k) / -phi'(0)), the minimizer of the parabola that falls as
-    far as the last step did. Where d does not descend, or the search found nothing along it, the
-    memory is emptied and the rule starts anew.
+    The parameters are computed as one vector, half precision in float32. Where 1 is the natural
+    length of d, the first trial step of a search is a = 1; else it is
+    min(1, 1.01 * 2 (f_{k-1} - f_k) / -phi'(0)), the minimizer of the parabola that falls as far as
+    the last step did, and 1/|d| at the start, so that x moves by a length of 1. Where d does not
+    descend, or the last search found nothing, the memory is emptied and d is -g, from 1/|g|.
 
     Args:
         rule: The rule's name, for messages.
         init: x -> the empty memory.
-        direction: (memory, x, g, value_and_grad) -> the direction d and the memory.
+        direction: (memory, x, g, value_and_grad) -> the direction d with the memory.
         remember: (memory, g, d, s, y) -> the memory after a step from the gradient g along d,
             with s = a d and y the change of the gradient.
-        unit_step: Whether 1 is the natural length of d.
+        unit_step: Whether 1 is the natural length of d: "always", "later" than the first step, as
+            the memory is empty there, or "never".
         c1: The search's first constant.
         c2: The search's second constant.
         max_evaluations: Points that a search may try.
@@ -81,9 +98,9 @@ def descent(
             learning_rate=jnp.zeros([], jnp.result_type(float)),
             value=jnp.full([], jnp.inf, x.dtype),
             grad=jax.tree.map(jnp.zeros_like, params),
-            evaluations=jnp.zeros([], jnp.int32),
+            evaluations=Counts(*jnp.zeros(3, jnp.int32)),
             stalled=jnp.zeros([], bool),
-            fresh=jnp.ones([], bool),
+            failed=jnp.zeros([], bool),
             decrease=jnp.zeros([], x.dtype),
             memory=init(x),
         )
@@ -107,13 +124,14 @@ def descent(
             return value, flat(grads).astype(x.dtype)
 
         empty = init(x)
-        d, memory = direction(state.memory, x, g, value_and_grad)
-        descends = (g @ d < 0) & jnp.isfinite(d).all()
-        fresh = state.fresh | ~descends
-        d = jnp.where(descends, d, -g)
-        memory = pick(descends, memory, empty)
+        d, memory, products = direction(state.memory, x, g, value_and_grad)
+        steepest = state.failed | ~((g @ d < 0) & jnp.isfinite(d).all())
+        fresh = steepest | ((state.step == 0) & (unit_step != "always"))
+        d = jnp.where(steepest, -g, d)
+        memory = pick(steepest, empty, memory)
         foreseen = 1.01 * 2 * state.decrease / -(g @ d)
-        later = jnp.where(unit_step | ~(foreseen > 0), 1, jnp.minimum(1, foreseen))
+        usable = (foreseen > 0) & (unit_step == "never")
+        later = jnp.where(usable, jnp.minimum(1, foreseen), 1)
         found = line_search(
             value_and_grad,
             x,
@@ -127,14 +145,17 @@ def descent(
         )
         moved = found.step > 0
         s, y = found.step * d, found.grad - g
+        n = state.evaluations
         new_state = DescentState(
             step=optax.safe_increment(state.step),
             learning_rate=found.step.astype(state.learning_rate.dtype),
             value=found.value,
             grad=unflat(found.grad, params),
-            evaluations=state.evaluations + found.evaluations,
+            evaluations=Counts(
+                n.nfev + found.evaluations, n.njev + found.evaluations, n.nhev + products
+            ),
             stalled=~moved & fresh,
-            fresh=~moved,
+            failed=~moved,
             decrease=f - found.value,
             memory=pick(moved, remember(memory, g, d, s, y), empty),
         )

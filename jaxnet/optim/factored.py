@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from jaxnet.optim.leafwise import Mask, leafwise
+from jaxnet.optim.leafwise import Mask, leafwise, with_decay
 from jaxnet.optim.rates import (
     Hyper,
     LearningRate,
@@ -149,7 +149,7 @@ def adafactor(
         if momentum is not None:
             m = u = momentum * s.m + (1 - momentum) * u
         if weight_decay_rate is not None and decays:
-            u = u + weight_decay_rate * x
+            u = with_decay(u, weight_decay_rate, x)
         return -u, AdafactorLeaf(v, m)
 
     rate = paper_rate if learning_rate is None else learning_rate

@@ -7,7 +7,7 @@ import optax
 from jax import Array
 
 from jaxnet.optim.adam import check_adam
-from jaxnet.optim.leafwise import Accumulator, Mask, Moments, leafwise, norm, zeros_of
+from jaxnet.optim.leafwise import Accumulator, Mask, Moments, leafwise, norm, with_decay, zeros_of
 from jaxnet.optim.rates import (
     Hyper,
     LearningRate,
@@ -82,7 +82,7 @@ def lars(
         g: Array, s: Accumulator, x: Array, lr: Array, t: Array, decays: bool, scaled: bool
     ) -> tuple[Array, Accumulator]:
         wd = weight_decay if decays else 0.0
-        u = g + wd * x
+        u = with_decay(g, wd, x)
         length = norm(u) if dialect == "optax" else norm(g) + wd * norm(x)
         trust = ratio(trust_coefficient * norm(x), length, eps) if scaled else 1
         v = momentum * s.v + lr * trust * u
@@ -143,7 +143,7 @@ def lamb(
         v = b2 * s.v + (1 - b2) * g**2
         m_hat, v_hat = m / (1 - b1**t), v / (1 - b2**t)
         r = m_hat / (jnp.sqrt(v_hat + eps_root) + eps)
-        u = r + (weight_decay if decays else 0.0) * x
+        u = with_decay(r, weight_decay if decays else 0.0, x)
         return -lr * ratio(norm(x), norm(u)) * u, Moments(m, v)
 
     return leafwise("lamb", learning_rate, zeros_of(Moments), step, masks=(mask,))
@@ -199,7 +199,7 @@ def novograd(
     ) -> tuple[Array, NovogradLeaf]:
         square = jnp.sum(g**2)
         v = jnp.where(t == 1, square, b2 * s.v + (1 - b2) * square)
-        m = b1 * s.m + (g / (jnp.sqrt(v + eps_root) + eps) + weight_decay * x)
+        m = b1 * s.m + with_decay(g / (jnp.sqrt(v + eps_root) + eps), weight_decay, x)
         return -lr * m, NovogradLeaf(m, v)
 
     return leafwise("novograd", learning_rate, init, step)

@@ -72,7 +72,7 @@ def leafwise(
         An optax gradient transformation.
     """
     check_nonnegative(rule, "weight_decay", weight_decay)
-    if isinstance(weight_decay, int | float) and weight_decay == 0:
+    if _is_zero(weight_decay):
         mask = False
 
     def init_tree(count: Array, lr: Array, params: Any) -> LeafwiseState:
@@ -100,6 +100,11 @@ def zeros_of(kind: Any) -> Callable[[Array], Any]:
     return lambda x: kind(*(jnp.zeros_like(x) for _ in kind._fields))
 
 
+def with_decay(g: Array, weight_decay: Hyper, x: Array) -> Array:
+    """G + wd x. Where wd is the number 0 it does not read x: XLA cannot leave out 0 x by itself."""
+    return g if _is_zero(weight_decay) else g + weight_decay * x
+
+
 def spread(mask: Mask, params: Any) -> Any:
     """A bool for every leaf of the parameters: whether the mask says so, True without a mask."""
     tree = mask(params) if callable(mask) else mask
@@ -111,3 +116,7 @@ def spread(mask: Mask, params: Any) -> Any:
 def norm(x: Array) -> Array:
     """The Euclidean norm of all entries of a leaf."""
     return jnp.sqrt(jnp.sum(x**2))
+
+
+def _is_zero(value: Hyper) -> bool:
+    return isinstance(value, int | float) and value == 0

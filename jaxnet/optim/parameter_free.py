@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from jaxnet.optim.leafwise import Mask, leafwise, spread
+from jaxnet.optim.leafwise import Mask, leafwise, spread, with_decay
 from jaxnet.optim.rates import (
     Hyper,
     LearningRate,
@@ -238,7 +238,7 @@ def cocob(
     def step(
         g: Array, s: CocobLeaf, x: Array, lr: Array, t: Array, decays: bool
     ) -> tuple[Array, CocobLeaf]:
-        g = lr * (g + weight_decay * x if decays else g)
+        g = lr * with_decay(g, weight_decay if decays else 0.0, x)
         L = jnp.maximum(s.L, jnp.abs(g))
         G = s.G + jnp.abs(g)
         R = jnp.maximum(s.R - g * (x - s.x0), 0)
@@ -260,4 +260,6 @@ def _with_l2(grads: Any, params: Any, weight_decay: Hyper | None, mask: Mask) ->
     if weight_decay is None:
         return g
     decays = spread(mask, params)
-    return jax.tree.map(lambda g, x, yes: g + weight_decay * x if yes else g, g, x, decays)
+    return jax.tree.map(
+        lambda g, x, yes: with_decay(g, weight_decay if yes else 0.0, x), g, x, decays
+    )

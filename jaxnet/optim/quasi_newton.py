@@ -8,7 +8,7 @@ import numpy as np
 import optax
 from jax import Array
 
-from jaxnet.optim.descent import descent, pick
+from jaxnet.optim.descent import Direction, descent, pick
 from jaxnet.optim.line_search import ValueAndGrad
 from jaxnet.optim.rates import Hyper, check_count
 
@@ -75,9 +75,7 @@ def lbfgs(
         shape = (memory_size, x.size)
         return Pairs(*(jnp.zeros(n, x.dtype) for n in (shape, shape, memory_size)))
 
-    def direction(
-        p: Pairs, x: Array, g: Array, value_and_grad: ValueAndGrad
-    ) -> tuple[Array, Pairs]:
+    def direction(p: Pairs, x: Array, g: Array, value_and_grad: ValueAndGrad) -> Direction:
         def newest_first(q: Array, pair: Pairs) -> tuple[Array, Array]:
             alpha = pair.rho * (pair.s @ q)
             return q - alpha * pair.y, alpha
@@ -88,7 +86,7 @@ def lbfgs(
 
         q, alphas = jax.lax.scan(newest_first, g, p, reverse=True)
         r, _ = jax.lax.scan(oldest_first, gamma(p) * q, (p, alphas))
-        return -r, p
+        return Direction(-r, p)
 
     def gamma(p: Pairs) -> Array:
         used = (p.rho[-1] > 0) & scale_init_precond
@@ -105,7 +103,7 @@ def lbfgs(
         init,
         direction,
         remember,
-        unit_step=True,
+        unit_step="later",
         c1=c1,
         c2=c2,
         max_evaluations=max_evaluations,
@@ -152,10 +150,8 @@ def bfgs(
     def init(x: Array) -> InverseHessian:
         return InverseHessian(jnp.eye(x.size, dtype=x.dtype), jnp.zeros([], bool))
 
-    def direction(
-        m: InverseHessian, x: Array, g: Array, value_and_grad: ValueAndGrad
-    ) -> tuple[Array, InverseHessian]:
-        return -(m.h @ g), m
+    def direction(m: InverseHessian, x: Array, g: Array, value_and_grad: ValueAndGrad) -> Direction:
+        return Direction(-(m.h @ g), m)
 
     def remember(m: InverseHessian, g: Array, d: Array, s: Array, y: Array) -> InverseHessian:
         rho = 1 / (s @ y)
@@ -175,7 +171,7 @@ def bfgs(
         init,
         direction,
         remember,
-        unit_step=False,
+        unit_step="never",
         c1=c1,
         c2=c2,
         max_evaluations=max_evaluations,

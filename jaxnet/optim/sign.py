@@ -184,8 +184,11 @@ def rprop(
 
     def step(g: Array, s: RpropLeaf, x: Array, lr: Array, t: Array) -> tuple[Array, RpropLeaf]:
         agree = jnp.sign(g) * jnp.sign(s.g)  # the product itself may underflow
-        eta = jnp.where(agree > 0, eta_plus, jnp.where(agree < 0, eta_minus, 1.0))
-        size = jnp.clip(s.size * eta, min_step_size, max_step_size)
+        longer, shorter, kept = (
+            jnp.clip(s.size * eta, min_step_size, max_step_size)
+            for eta in (eta_plus, eta_minus, 1.0)
+        )
+        size = jnp.where(agree > 0, longer, jnp.where(agree < 0, shorter, kept))
         g = jnp.where(agree < 0, 0, g)
         return -size * jnp.sign(g), RpropLeaf(size, g)
 

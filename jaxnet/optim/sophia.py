@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from jaxnet.optim.leafwise import Mask, spread
+from jaxnet.optim.leafwise import Mask, spread, with_decay
 from jaxnet.optim.rates import (
     Hyper,
     LearningRate,
@@ -133,7 +133,7 @@ def sophia(
             u = m / jnp.maximum(gamma * h, eps)
             if clip_threshold is not None:
                 u = jnp.clip(u, -clip_threshold, clip_threshold)
-            return -lr * (u + weight_decay * x if decays else u)
+            return -lr * with_decay(u, weight_decay if decays else 0.0, x)
 
         used = state.h if dialect == "optax" else h
         u = jax.tree.map(leaf, m, used, computed(params), spread(weight_decay_mask, params))

@@ -1,5 +1,6 @@
 """All optimizers of the library in one table."""
 
+import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -12,14 +13,18 @@ from jaxnet.optim.adam import adam, adamax, adamaxw, adamw, nadam, nadamw
 from jaxnet.optim.adam_centered import acprop, adabelief
 from jaxnet.optim.adam_safeguards import amsgrad, radam
 from jaxnet.optim.adam_variants import adan, ademamix, adopt, yogi
+from jaxnet.optim.annealing import simulated_annealing
 from jaxnet.optim.averaging import madgrad, schedule_free_adamw, schedule_free_sgd
+from jaxnet.optim.aw_sgd import aw_sgd
 from jaxnet.optim.conjugate_gradient import conjugate_gradient
 from jaxnet.optim.dadaptation import dadapt_adamw, prodigy
 from jaxnet.optim.factored import adafactor, sm3
 from jaxnet.optim.gradient_descent import gd, momentum, nesterov
 from jaxnet.optim.layerwise import fromage, lamb, lars, novograd
+from jaxnet.optim.levenberg_marquardt import levenberg_marquardt
 from jaxnet.optim.muon import muon
 from jaxnet.optim.nag import nag
+from jaxnet.optim.newton_cg import newton_cg
 from jaxnet.optim.optimistic import optimistic_adam, optimistic_gradient_descent
 from jaxnet.optim.parameter_free import cocob, dog, dowg
 from jaxnet.optim.quasi_newton import bfgs, lbfgs
@@ -44,8 +49,8 @@ class Entry:
         proof: What it is proved against, and to which relative tolerance in float64.
         make: learning rate -> the rule with everything else at its defaults. Rules that find
             their own step leave the learning rate out.
-        needs: What `update` needs beyond gradients, state and parameters: "value", "value_fn" or
-            "grad_fn"; or "key", if the factory needs one.
+        needs: What `update` needs beyond gradients, state and parameters: "value", "value_fn",
+            "grad_fn", "residual_fn" or "rows"; and "key", if the factory needs one.
         takes: What may stand for the learning rate: a "schedule" or number, a "number", or "none".
     """
 
@@ -57,7 +62,7 @@ class Entry:
     state: str
     proof: str
     make: Callable[[Any], optax.GradientTransformation]
-    needs: Literal["", "key", "value", "value_fn", "grad_fn"] = ""
+    needs: str = ""
     takes: Literal["schedule", "number", "none"] = "schedule"
 
 
@@ -584,7 +589,66 @@ _ENTRIES = (
         needs="value_fn",
         takes="none",
     ),
+    Entry(
+        "newton_cg",
+        newton_cg,
+        "line search",
+        1983,
+        "Dembo & Steihaug (1983)",
+        "1",
+        "directions against NumPy, 1e-9; SciPy's minima",
+        lambda lr: newton_cg(),
+        needs="value_fn",
+        takes="none",
+    ),
+    Entry(
+        "levenberg_marquardt",
+        levenberg_marquardt,
+        "least squares",
+        1963,
+        "Levenberg (1944); Marquardt (1963); More (1978); Nielsen (1999)",
+        "1",
+        "NumPy, 1e-9; NIST's certified fits",
+        lambda lr: levenberg_marquardt(),
+        needs="residual_fn",
+        takes="none",
+    ),
+    Entry(
+        "simulated_annealing",
+        simulated_annealing,
+        "random search",
+        1983,
+        "Metropolis et al. (1953); Kirkpatrick, Gelatt & Vecchi (1983)",
+        "1",
+        "NumPy with the same draws, 1e-12",
+        lambda lr: simulated_annealing(lr, key=jax.random.key(0)),
+        needs="key, value_fn",
+    ),
+    Entry(
+        "aw_sgd",
+        aw_sgd,
+        "stochastic",
+        2015,
+        "Bouchard, Trouillon, Perez & Gaidon (2015)",
+        "2 per example",
+        "its variance's derivative, 1e-12",
+        lambda lr: aw_sgd(lr, examples=8),
+        needs="rows",
+    ),
 )
 
 ZOO: dict[str, Entry] = {entry.name: entry for entry in _ENTRIES}
 """Every optimizer of `jaxnet.optim` by name."""
+
+
+def named(name: str) -> Entry:
+    """The entry of that name.
+
+    Raises:
+        ValueError: There is none; the message has the names that look like it.
+    """
+    if name in ZOO:
+        return ZOO[name]
+    close = difflib.get_close_matches(name, ZOO, n=3)
+    hint = f"; did you mean {' or '.join(close)}?" if close else "."
+    raise ValueError(f"no optimizer called {name!r}{hint} `jaxnet zoo` lists them all")

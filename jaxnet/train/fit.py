@@ -1,6 +1,7 @@
 """One training run as one compiled program."""
 
 import time
+from collections.abc import Callable
 from typing import Literal
 
 import jax
@@ -13,8 +14,10 @@ from jaxnet.arguments import positive_int
 from jaxnet.data.batches import Sampler, shuffled, with_replacement
 from jaxnet.layers.layer import Params
 from jaxnet.models import Model
+from jaxnet.optim.aw_sgd import sampling_probabilities
 from jaxnet.optim.states import eval_params
 from jaxnet.train.arrays import as_batch, as_params, check_targets
+from jaxnet.train.importance import learned_sampler
 from jaxnet.train.loop import (
     Inputs,
     Run,
@@ -37,7 +40,7 @@ def fit(
     *,
     steps: int,
     batch_size: int | None = None,
-    sampling: Literal["shuffled", "with_replacement"] = "shuffled",
+    sampling: Literal["shuffled", "with_replacement", "learned"] = "shuffled",
     key: Array | None = None,
     params: Params | None = None,
     validation: tuple[ArrayLike, ArrayLike] | None = None,
@@ -63,7 +66,8 @@ def fit(
         steps: Number of steps.
         batch_size: Rows a step; None for all of them.
         sampling: Rows in a new order in every epoch ("shuffled"; those that do not fill a last
-            batch sit the epoch out), or each drawn anew ("with_replacement").
+            batch sit the epoch out), each drawn anew ("with_replacement"), or drawn and weighted as
+            `optim.aw_sgd` has learned ("learned").
         key: Key for the initial parameters, the batches and dropout; None stands for
             `jax.random.key(0)`.
         params: Parameters to start from; None draws them with `model.init`.
@@ -118,6 +122,7 @@ def fit(
     if model.observe is not None:  # running statistics are not for the optimizer
         optimizer = optax.masked(optimizer, learned)
 
+    _check_sampling(model, optimizer, params, sampling if sampler else None, n)
     inputs = Inputs(train, held_out, key_steps)
     run = start(
         model, optimizer, sampler, params, inputs, key_rows, steps,
@@ -172,7 +177,11 @@ def _result(run: Run, every: int, seconds: float, compile_seconds: float) -> Fit
 
 
 def _sampler(n: int, batch_size: int | None, sampling: str) -> Sampler | None:
-    samplers = {"shuffled": shuffled, "with_replacement": with_replacement}
+    samplers: dict[str, Callable[[int, int], Sampler]] = {
+        "shuffled": shuffled,
+        "with_replacement": with_replacement,
+        "learned": lambda n, batch_size: learned_sampler(batch_size),
+    }
     if sampling not in samplers:
         raise ValueError(f"fit: sampling must be one of {list(samplers)}, got {sampling!r}")
     if batch_size is None:
@@ -180,6 +189,32 @@ def _sampler(n: int, batch_size: int | None, sampling: str) -> Sampler | None:
     if positive_int("fit: batch_size", batch_size) > n:
         raise ValueError(f"fit: batch_size must be 1 to {n}, the rows of data, got {batch_size!r}")
     return samplers[sampling](n, int(batch_size))
+
+
+def _check_sampling(
+    model: Model,
+    optimizer: optax.GradientTransformation,
+    params: Params,
+    sampling: str | None,
+    n: int,
+) -> None:
+    """Refuse a rule that learns what to sample without its sampler, and the other way round."""
+    q = jax.eval_shape(lambda p: sampling_probabilities(optimizer.init(p)), params)
+    if q is None and sampling != "learned":
+        return
+    if q is None or sampling != "learned":
+        raise ValueError(
+            'fit: optim.aw_sgd, sampling="learned" and a batch_size belong together, got '
+            f"sampling={sampling!r} and an optimizer that learns {'no' if q is None else 'its'} "
+            "sampling"
+        )
+    if q.size != n:
+        raise ValueError(f"fit: aw_sgd was made for examples={q.size}, but data have {n} rows")
+    if model.observe is not None:
+        raise ValueError(
+            'fit: sampling="learned" needs the gradient of every row by itself, but batch '
+            "normalisation ties the rows of a batch together"
+        )
 
 
 def _with_clipping(

@@ -15,6 +15,7 @@ from jaxnet.layers.layer import Params
 from jaxnet.models import Batch, Model
 from jaxnet.optim.states import eval_params, unmasked
 from jaxnet.train.accuracy import accuracy
+from jaxnet.train.importance import weighted_gradient
 from jaxnet.train.progress import Report
 from jaxnet.train.statistics import hidden, with_statistics
 
@@ -107,16 +108,23 @@ def training_step(
     optimizer = optax.with_extra_args_support(optimizer)
 
     def step(run: Run, inputs: Inputs) -> Run:
-        batch, rows_state = inputs.data, run.sampler
+        batch, rows_state, weights = inputs.data, run.sampler, None
         if sampler is not None:
-            rows, rows_state = sampler.sample(run.sampler, run.step)
+            rows, weights, rows_state = sampler.sample(run.sampler, run.step, run.state)
             batch = jax.tree.map(lambda a: a.at[rows].get(mode="promise_in_bounds"), inputs.data)
         key = jax.random.fold_in(inputs.key, run.step)
 
         def value_fn(params: Params) -> Array:  # for rules that search along a line
             return model.loss(unmasked(params, run.params), batch, key)
 
-        value, grads = value_and_grad(run.params, batch, key)
+        drawn = {}
+        if weights is None:
+            value, grads = value_and_grad(run.params, batch, key)
+        else:
+            value, grads, squared_norms = weighted_gradient(
+                value_and_grad, run.params, batch, weights, key
+            )
+            drawn = {"rows": rows, "squared_norms": squared_norms}
         # Data of a wider type make wider gradients; the optimizer's state has the parameters' type.
         grads = jax.tree.map(lambda g, p: g.astype(p.dtype), grads, run.params)
         updates, state = optimizer.update(
@@ -126,6 +134,7 @@ def training_step(
             value=value,
             grad=hidden(grads),
             value_fn=value_fn,
+            **drawn,
         )
         params = optax.apply_updates(run.params, updates)
         if model.observe is not None:

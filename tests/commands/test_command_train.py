@@ -194,7 +194,8 @@ def test_a_run_that_diverges_does_not_cost_the_others(capsys: pytest.CaptureFixt
     [
         ("--data flowers", r"--data flowers: expected one of iris, digits, .*\(FILE\.csv\)"),
         ("--data missing.csv", r"missing\.csv"),
-        ("--optimizer gd sgd adan2", "unknown optimizer sgd, adan2; expected one of gd, momentum"),
+        ("--optimizer gd adan2", "no optimizer called 'adan2'; did you mean adan or"),
+        ("--optimizer aw_sgd", "aw_sgd needs rows, which jaxnet train cannot give; use Python"),
         ("--optimizer gd nag gd", "--optimizer names one twice: gd nag gd"),
         ("--steps 0", "--steps must be a positive integer, got 0"),
         ("--activation softpluss", "softpluss"),

@@ -18,7 +18,7 @@ def rows_of(sampler: Sampler, steps: int, key: Array) -> np.ndarray:
     @partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
     def draw(key: Array) -> Array:
         def step(state: Any, k: Array) -> Any:
-            rows, state = sampler.sample(state, k)
+            rows, _, state = sampler.sample(state, k, None)
             return state, rows
 
         rows: Array
@@ -75,7 +75,8 @@ def test_the_key_decides(sampler: Sampler) -> None:
 @pytest.mark.parametrize("sampler", [shuffled(6, 2), with_replacement(6, 2)])
 def test_rows_and_state_have_fixed_types(sampler: Sampler, key: Array) -> None:
     state = sampler.init(key)
-    rows, after = jax.eval_shape(sampler.sample, state, jnp.int32(0))
+    rows, weights, after = jax.eval_shape(sampler.sample, state, jnp.int32(0), None)
+    assert weights is None
     assert rows.shape == (2,)
     assert jnp.issubdtype(rows.dtype, jnp.integer)
     assert jax.tree.map(jax.typeof, state) == jax.tree.map(jax.typeof, after)

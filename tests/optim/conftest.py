@@ -1,5 +1,9 @@
-"""How a rule is proved: against optax, and against its paper's equations in plain NumPy."""
+"""How a rule is proved: against optax, and against its paper's equations in plain NumPy.
 
+At the end is what the tests of all rules together have in common.
+"""
+
+import inspect
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple, Protocol
@@ -12,8 +16,10 @@ import pytest
 from jax import Array
 
 from jaxnet import models
+from jaxnet.optim import Entry, gd
 
 STEPS = 200
+RATE = 0.01
 
 OPTIMIZED = {"xla_backend_optimization_level": 3, "xla_cpu_use_fusion_emitters": True}
 """As users compile. The tests compile with less, which rounds otherwise; where a rule amplifies
@@ -190,3 +196,73 @@ def transcribed(
         return answers
 
     return jax.tree.map(leaf, run.x, run.g)
+
+
+def bowl(params: Tree) -> Array:
+    """A quadratic loss of a tree of any structure, with another curvature in every entry."""
+    total = jnp.zeros(())
+    for leaf in jax.tree.leaves(params):
+        total += jnp.sum((leaf - 1) ** 2 * (1 + jnp.arange(leaf.size).reshape(leaf.shape)))
+    return total
+
+
+def residuals(params: Tree) -> Tree:
+    """What the bowl is half the squares of."""
+    return jax.tree.map(
+        lambda leaf: (leaf - 1) * jnp.sqrt(2 + 2 * jnp.arange(leaf.size).reshape(leaf.shape)),
+        params,
+    )
+
+
+@pytest.fixture(scope="session", name="bowl")
+def _bowl() -> Callable[[Tree], Array]:
+    """`bowl(params)` -> loss: what every rule of the zoo can be run on."""
+    return bowl
+
+
+@pytest.fixture(scope="session")
+def one_step() -> Callable[..., tuple[Tree, Tree]]:
+    """`one_step(rule, params, state, grads=None, value=None)` -> the new params and state.
+
+    A step down the bowl of any rule of the zoo: it is passed all that a rule may need. Its
+    gradients and its loss are the bowl's, if no others are given.
+    """
+
+    def one_step(
+        rule: optax.GradientTransformation,
+        params: Tree,
+        state: Tree,
+        grads: Tree = None,
+        value: Array | None = None,
+    ) -> tuple[Tree, Tree]:
+        loss, slopes = jax.value_and_grad(bowl)(params)
+        updates, state = optax.with_extra_args_support(rule).update(
+            slopes if grads is None else grads,
+            state,
+            params,
+            value=loss if value is None else value,
+            value_fn=bowl,
+            grad_fn=jax.grad(bowl),
+            residual_fn=residuals,
+        )
+        return optax.apply_updates(params, updates), state
+
+    return one_step
+
+
+@pytest.fixture(scope="session")
+def arguments() -> Callable[[Entry], dict[str, Any]]:
+    """`arguments(entry)`: what a factory of the zoo is given where it has no default."""
+
+    def arguments(entry: Entry) -> dict[str, Any]:
+        given = {
+            "learning_rate": RATE,
+            "max_learning_rate": RATE,
+            "optimizer": gd(RATE),
+            "key": jax.random.key(0),
+            "examples": 8,
+        }
+        names = inspect.signature(entry.factory).parameters
+        return {name: value for name, value in given.items() if name in names}
+
+    return arguments

@@ -49,9 +49,12 @@ WRAPPERS: dict[str, Callable[[Any], Any]] = {
 
 
 @pytest.mark.parametrize("wrap", WRAPPERS.values(), ids=list(WRAPPERS))
-def test_the_point_to_evaluate_is_found_in_wrappers(wrap: Any, agree: Any) -> None:
+def test_the_point_to_evaluate_and_the_rate_are_found_in_wrappers(wrap: Any, agree: Any) -> None:
     params, state = after_steps(wrap(optim.nag))
     agree(optim.eval_params(state, params), plain_iterates(), 1e-6)
+    rate = optim.learning_rate(state)
+    assert rate is not None
+    assert float(rate) == pytest.approx(RATE)
 
 
 def test_a_masked_part_is_evaluated_where_it_is() -> None:
@@ -67,15 +70,6 @@ def test_a_masked_part_is_evaluated_where_it_is() -> None:
 def test_other_rules_are_evaluated_at_their_params(optimizer: Any) -> None:
     params, state = after_steps(optimizer)
     assert optim.eval_params(state, params) is params
-
-
-@pytest.mark.parametrize("rule", [optim.gd, optim.momentum, optim.nesterov, optim.nag])
-@pytest.mark.parametrize("wrap", WRAPPERS.values(), ids=list(WRAPPERS))
-def test_the_learning_rate_is_found_in_wrappers(wrap: Any, rule: Any) -> None:
-    _, state = after_steps(wrap(rule), steps=1)
-    rate = optim.learning_rate(state)
-    assert rate is not None
-    assert float(rate) == pytest.approx(RATE)
 
 
 def test_the_learning_rate_is_that_of_the_last_step() -> None:

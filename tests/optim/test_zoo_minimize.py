@@ -118,6 +118,29 @@ def test_trees_and_any_optax_transformation(method: Any) -> None:
         np.testing.assert_allclose(a, b, atol=1e-6)
 
 
+def test_rules_by_name_and_numbers_that_need_no_new_program() -> None:
+    traces = []
+
+    def loss(x: Array) -> Any:
+        traces.append(1)
+        return jnp.sum((x - 1) ** 2)
+
+    def end(method: str, **options: Any) -> Any:
+        return minimize(loss, np.zeros(3), method, max_steps=500, tolerance=1e-3, **options)
+
+    slow, count = end("adam", learning_rate=0.05), len(traces)
+    fast = end("adam", learning_rate=0.2)
+    assert len(traces) == count  # another rate, the same program
+    assert slow.success
+    assert fast.success
+    assert slow.nit != fast.nit
+    direct = minimize(loss, np.zeros(3), optim.adam(0.2), max_steps=500, tolerance=1e-3)
+    np.testing.assert_allclose(fast.x, direct.x, rtol=1e-12)
+    for method in ("schedule_free_sgd", "sophia"):  # its answer is not its point; needs grad_fn
+        np.testing.assert_allclose(end(method, learning_rate=0.1).x, 1, atol=1e-3)
+    np.testing.assert_allclose(end("sam", optimizer=optim.gd(0.1)).x, 1, atol=0.1)
+
+
 def test_why_it_stopped() -> None:
     start = np.asarray([-1.2, 1.0])
     used_up = minimize(rosenbrock, start, max_steps=3)
@@ -178,8 +201,12 @@ def test_half_precision_and_zero_gradients(dtype: Any) -> None:
 
 
 def test_messages() -> None:
-    with pytest.raises(ValueError, match=r"method must be one of bfgs, .*, got 'powell'"):
-        minimize(beale, np.ones(2), "powell")
+    with pytest.raises(ValueError, match="no optimizer called 'bfsg'; did you mean bfgs"):
+        minimize(beale, np.ones(2), "bfsg")
+    with pytest.raises(TypeError, match="unexpected keyword argument 'momentum'"):
+        minimize(beale, np.ones(2), "gd", learning_rate=0.1, momentum=0.9)
+    with pytest.raises(ValueError, match="gd: learning_rate must be a finite number >= 0, got -1"):
+        minimize(beale, np.ones(2), "gd", learning_rate=-1.0)
     with pytest.raises(ValueError, match="tolerance must be a finite number >= 0, got -1"):
         minimize(beale, np.ones(2), tolerance=-1)
     with pytest.raises(ValueError, match="max_steps must be a whole number >= 1, got 0"):

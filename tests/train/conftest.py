@@ -95,7 +95,7 @@ def train_by_hand(
     for k in range(steps):
         rows = jnp.arange(len(data[0]))
         if sampler is not None:
-            rows, rows_state = sample(rows_state, k)
+            rows, _, rows_state = sample(rows_state, k, None)
         value, params, state = step(
             params, state, (data[0][rows], data[1][rows]), jax.random.fold_in(key_steps, k)
         )

@@ -1,0 +1,314 @@
+"""JAX's primitives in NumPy: the value of each, and its reverse rule derived by hand.
+
+For an operation y = f(a, b, ...) with the cotangent dy of its output, a reverse rule gives the
+cotangents of its inputs, da = dy df/da and so on. The replay of a loss runs on these, as they can
+be altered one at a time and need no compilation. Primitives that are not here run in JAX.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+import jax
+import numpy as np
+
+Params: TypeAlias = dict[str, Any]
+Reverse: TypeAlias = Callable[..., Sequence[Any]]
+
+
+class Primitive(NamedTuple):
+    """One primitive.
+
+    - `value(params, *inputs) -> output`
+    - `reverse(params, inputs, output, dy) -> cotangents of the inputs`, None where there is none
+    """
+
+    value: Callable[..., Any]
+    reverse: Reverse
+
+
+class Unary(NamedTuple):
+    """A function of one number, taken entry by entry: its value and derivative.
+
+    The derivative may be written in terms of the input x or of the output y; people use both.
+    """
+
+    value: Callable[[Any], Any]
+    of_x: Callable[[Any], Any]
+    of_y: Callable[[Any], Any] | None = None
+
+
+def _logistic(x: Any) -> Any:
+    return np.where(x >= 0, 1 / (1 + np.exp(-np.abs(x))), 1 - 1 / (1 + np.exp(-np.abs(x))))
+
+
+def _erf(x: Any) -> Any:
+    return np.asarray(jax.lax.erf(x))
+
+
+UNARY: dict[str, Unary] = {
+    "exp": Unary(np.exp, np.exp, lambda y: y),
+    "log": Unary(np.log, lambda x: 1 / x, lambda y: np.exp(-y)),
+    "log1p": Unary(np.log1p, lambda x: 1 / (1 + x), lambda y: np.exp(-y)),
+    "expm1": Unary(np.expm1, np.exp, lambda y: y + 1),
+    "tanh": Unary(np.tanh, lambda x: 1 - np.tanh(x) ** 2, lambda y: 1 - y**2),
+    "logistic": Unary(
+        _logistic, lambda x: _logistic(x) * (1 - _logistic(x)), lambda y: y * (1 - y)
+    ),
+    "sqrt": Unary(np.sqrt, lambda x: 0.5 / np.sqrt(x), lambda y: 0.5 / y),
+    "rsqrt": Unary(lambda x: x**-0.5, lambda x: -0.5 * x**-1.5, lambda y: -0.5 * y**3),
+    "square": Unary(np.square, lambda x: 2 * x),
+    "sin": Unary(np.sin, np.cos),
+    "cos": Unary(np.cos, lambda x: -np.sin(x)),
+    "abs": Unary(np.abs, np.sign),
+    "erf": Unary(_erf, lambda x: 2 / np.sqrt(np.pi) * np.exp(-(x**2))),
+}
+"""The functions of one number."""
+
+
+def reduced(ct: Any, shape: tuple[int, ...]) -> Any:
+    """The cotangent of an input that was broadcast from `shape`: the sum over the copies."""
+    ct = np.asarray(ct)
+    if ct.shape == shape:
+        return ct
+    ct = ct.sum(axis=tuple(range(ct.ndim - len(shape))))
+    axes = tuple(i for i, n in enumerate(shape) if n == 1 and ct.shape[i] != 1)
+    return ct.sum(axis=axes, keepdims=True)
+
+
+def _binary(value: Callable[..., Any], da: Callable[..., Any], db: Callable[..., Any]) -> Primitive:
+    def reverse(params: Params, inputs: Any, y: Any, dy: Any) -> Any:
+        a, b = inputs
+        return reduced(da(a, b, dy), np.shape(a)), reduced(db(a, b, dy), np.shape(b))
+
+    return Primitive(lambda params, a, b: value(a, b), reverse)
+
+
+def _unary(f: Unary) -> Primitive:
+    return Primitive(
+        lambda params, x: f.value(x), lambda params, inputs, y, dy: (dy * f.of_x(inputs[0]),)
+    )
+
+
+def _linear(value: Callable[..., Any], transpose: Callable[..., Any]) -> Primitive:
+    return Primitive(
+        value, lambda params, inputs, y, dy: (transpose(params, np.shape(inputs[0]), dy),)
+    )
+
+
+def _flat(value: Callable[..., Any]) -> Primitive:
+    """A primitive without derivative."""
+    return Primitive(
+        lambda params, *inputs: value(*inputs),
+        lambda params, inputs, y, dy: (None,) * len(inputs),
+    )
+
+
+def _keep_axes(shape: tuple[int, ...], axes: Sequence[int]) -> tuple[int, ...]:
+    return tuple(1 if i in axes else n for i, n in enumerate(shape))
+
+
+def _spread(params: Params, shape: tuple[int, ...], dy: Any) -> Any:
+    return np.broadcast_to(np.reshape(dy, _keep_axes(shape, params["axes"])), shape)
+
+
+def _extremum(value: Callable[..., Any]) -> Primitive:
+    def reverse(params: Params, inputs: Any, y: Any, dy: Any) -> Any:
+        shape = np.shape(inputs[0])
+        reached = inputs[0] == np.reshape(y, _keep_axes(shape, params["axes"]))
+        share = reached / reached.sum(axis=tuple(params["axes"]), keepdims=True)
+        return (share * _spread(params, shape, dy),)
+
+    return Primitive(lambda params, x: value(x, axis=tuple(params["axes"])), reverse)
+
+
+def broadcast_in_dim(params: Params, x: Any) -> Any:
+    """The operand with its axes put where broadcast_dimensions says, and repeated."""
+    shape = [1] * len(params["shape"])
+    for i, d in enumerate(params["broadcast_dimensions"]):
+        shape[d] = np.shape(x)[i]
+    return np.broadcast_to(np.reshape(x, shape), params["shape"])
+
+
+def _broadcast_transpose(params: Params, shape: tuple[int, ...], dy: Any) -> Any:
+    dims = params["broadcast_dimensions"]
+    added = tuple(i for i in range(dy.ndim) if i not in dims)
+    dy = dy.sum(axis=added)
+    axes = tuple(i for i, n in enumerate(shape) if n == 1 and dy.shape[i] != 1)
+    return dy.sum(axis=axes, keepdims=True)
+
+
+def _dot_letters(params: Params, a: Any, b: Any) -> tuple[list[int], list[int], list[int]]:
+    """Labels of the axes of a, of b and of the product, for np.einsum."""
+    (contract_a, contract_b), (batch_a, batch_b) = params["dimension_numbers"]
+    labels_a = list(range(np.ndim(a)))
+    labels_b = list(range(np.ndim(a), np.ndim(a) + np.ndim(b)))
+    for i, j in zip((*contract_a, *batch_a), (*contract_b, *batch_b), strict=True):
+        labels_b[j] = labels_a[i]
+    out = [labels_a[i] for i in batch_a]
+    out += [labels_a[i] for i in range(np.ndim(a)) if i not in (*contract_a, *batch_a)]
+    out += [labels_b[j] for j in range(np.ndim(b)) if j not in (*contract_b, *batch_b)]
+    return labels_a, labels_b, out
+
+
+def _dot(params: Params, a: Any, b: Any) -> Any:
+    labels_a, labels_b, out = _dot_letters(params, a, b)
+    return np.einsum(a, labels_a, b, labels_b, out, optimize=True)
+
+
+def _dot_reverse(params: Params, inputs: Any, y: Any, dy: Any) -> Any:
+    a, b = inputs
+    labels_a, labels_b, out = _dot_letters(params, a, b)
+    return (
+        np.einsum(dy, out, b, labels_b, labels_a, optimize=True),
+        np.einsum(dy, out, a, labels_a, labels_b, optimize=True),
+    )
+
+
+def _select_reverse(params: Params, inputs: Any, y: Any, dy: Any) -> Any:
+    which, *cases = inputs
+    return None, *(reduced(np.where(which == i, dy, 0), np.shape(c)) for i, c in enumerate(cases))
+
+
+def _concatenate_reverse(params: Params, inputs: Any, y: Any, dy: Any) -> Any:
+    axis = params["dimension"]
+    ends = np.cumsum([np.shape(x)[axis] for x in inputs])[:-1]
+    return np.split(dy, ends, axis=axis)
+
+
+def _slices(params: Params) -> tuple[slice, ...]:
+    steps = params["strides"] or (1,) * len(params["start_indices"])
+    return tuple(
+        slice(i, j, k)
+        for i, j, k in zip(params["start_indices"], params["limit_indices"], steps, strict=True)
+    )
+
+
+def _slice_transpose(params: Params, shape: tuple[int, ...], dy: Any) -> Any:
+    dx = np.zeros(shape, dy.dtype)
+    dx[_slices(params)] = dy
+    return dx
+
+
+def _power(params: Params, x: Any) -> Any:
+    return np.asarray(x, np.result_type(x)) ** float(params["y"])
+
+
+def _integer_power_reverse(params: Params, inputs: Any, y: Any, dy: Any) -> Any:
+    n = params["y"]
+    return (dy * n * _power({"y": n - 1}, inputs[0]),)
+
+
+def _cast(params: Params, x: Any) -> Any:
+    return np.asarray(x).astype(params["new_dtype"])
+
+
+def _cumsum_transpose(params: Params, shape: tuple[int, ...], dy: Any) -> Any:
+    return _cumsum({**params, "reverse": not params["reverse"]}, dy)
+
+
+def _cumsum(params: Params, x: Any) -> Any:
+    axis = params["axis"]
+    if params["reverse"]:
+        return np.flip(np.cumsum(np.flip(x, axis), axis=axis), axis)
+    return np.cumsum(x, axis=axis)
+
+
+def _pow_reverse(params: Params, inputs: Any, y: Any, dy: Any) -> Any:
+    a, b = inputs
+    with np.errstate(all="ignore"):
+        db = dy * np.where(a > 0, np.log(np.where(a > 0, a, 1)) * y, 0)
+        if np.issubdtype(np.result_type(b), np.integer):
+            return reduced(dy * b * a ** (b - 1.0), np.shape(a)), None
+        return reduced(dy * b * a ** (b - 1), np.shape(a)), reduced(db, np.shape(b))
+
+
+def _tied(a: Any, b: Any, wins: Any) -> Any:
+    """JAX's share of the cotangent of max or min: half for each where they tie."""
+    return np.where(a == b, 0.5, np.where(wins, 1.0, 0.0))
+
+
+PRIMITIVES: dict[str, Primitive] = {
+    **{name: _unary(f) for name, f in UNARY.items()},
+    "integer_pow": Primitive(_power, _integer_power_reverse),
+    "pow": Primitive(lambda params, a, b: a**b, _pow_reverse),
+    "add": _binary(lambda a, b: a + b, lambda a, b, dy: dy, lambda a, b, dy: dy),
+    "add_any": _binary(lambda a, b: a + b, lambda a, b, dy: dy, lambda a, b, dy: dy),
+    "sub": _binary(lambda a, b: a - b, lambda a, b, dy: dy, lambda a, b, dy: -dy),
+    "mul": _binary(lambda a, b: a * b, lambda a, b, dy: dy * b, lambda a, b, dy: dy * a),
+    "div": _binary(lambda a, b: a / b, lambda a, b, dy: dy / b, lambda a, b, dy: -dy * a / b**2),
+    "max": _binary(
+        np.maximum,
+        lambda a, b, dy: dy * _tied(a, b, a > b),
+        lambda a, b, dy: dy * _tied(a, b, b > a),
+    ),
+    "min": _binary(
+        np.minimum,
+        lambda a, b, dy: dy * _tied(a, b, a < b),
+        lambda a, b, dy: dy * _tied(a, b, b < a),
+    ),
+    "neg": _linear(lambda params, x: -x, lambda params, shape, dy: -dy),
+    "copy": _linear(lambda params, x: x, lambda params, shape, dy: dy),
+    "copy_p": _linear(lambda params, x: x, lambda params, shape, dy: dy),
+    "convert_element_type": Primitive(
+        _cast,
+        lambda params, inputs, y, dy: (
+            dy if np.issubdtype(np.result_type(inputs[0]), np.floating) else None,
+        ),
+    ),
+    "reduce_sum": _linear(lambda params, x: np.sum(x, axis=tuple(params["axes"])), _spread),
+    "reduce_max": _extremum(np.max),
+    "reduce_min": _extremum(np.min),
+    "broadcast_in_dim": _linear(broadcast_in_dim, _broadcast_transpose),
+    "reshape": _linear(
+        lambda params, x: np.reshape(x, params["new_sizes"]),
+        lambda params, shape, dy: np.reshape(dy, shape),
+    ),
+    "squeeze": _linear(
+        lambda params, x: np.squeeze(x, axis=tuple(params["dimensions"])),
+        lambda params, shape, dy: np.reshape(dy, shape),
+    ),
+    "expand_dims": _linear(
+        lambda params, x: np.expand_dims(x, axis=tuple(params["dimensions"])),
+        lambda params, shape, dy: np.reshape(dy, shape),
+    ),
+    "transpose": _linear(
+        lambda params, x: np.transpose(x, params["permutation"]),
+        lambda params, shape, dy: np.transpose(dy, np.argsort(params["permutation"])),
+    ),
+    "rev": _linear(
+        lambda params, x: np.flip(x, params["dimensions"]),
+        lambda params, shape, dy: np.flip(dy, params["dimensions"]),
+    ),
+    "cumsum": _linear(_cumsum, _cumsum_transpose),
+    "slice": _linear(lambda params, x: x[_slices(params)], _slice_transpose),
+    "concatenate": Primitive(
+        lambda params, *xs: np.concatenate(xs, axis=params["dimension"]), _concatenate_reverse
+    ),
+    "dot_general": Primitive(_dot, _dot_reverse),
+    "select_n": Primitive(
+        lambda params, which, *cases: np.choose(np.asarray(which, int), cases), _select_reverse
+    ),
+    "stop_gradient": _flat(lambda x: x),
+    "sign": _flat(np.sign),
+    "floor": _flat(np.floor),
+    "ceil": _flat(np.ceil),
+    "round": _flat(np.round),
+    "is_finite": _flat(np.isfinite),
+    "not": _flat(np.logical_not),
+    "eq": _flat(np.equal),
+    "ne": _flat(np.not_equal),
+    "lt": _flat(np.less),
+    "le": _flat(np.less_equal),
+    "gt": _flat(np.greater),
+    "ge": _flat(np.greater_equal),
+    "iota": Primitive(
+        lambda params: np.broadcast_to(
+            np.arange(params["shape"][params["dimension"]], dtype=params["dtype"]).reshape(
+                [-1 if i == params["dimension"] else 1 for i in range(len(params["shape"]))]
+            ),
+            params["shape"],
+        ),
+        lambda params, inputs, y, dy: (),
+    ),
+}
+"""The primitives that losses are mostly made of."""

@@ -1,0 +1,387 @@
+"""A loss replayed operation by operation, forwards once and backwards under altered rules."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
+
+import jax
+import numpy as np
+from jax.extend import core
+from jax.extend.source_info_util import summarize
+
+from jaxnet.check.primitives import PRIMITIVES
+
+Cotangents: TypeAlias = Sequence[Any]
+Rule: TypeAlias = Callable[["Operation", "Replay", Any], Cotangents]
+"""(operation, replay, cotangent of its output) -> the cotangents of its inputs."""
+
+LONGEST = 20_000
+"""Operations that a replay may have, loops unrolled."""
+
+JAX_FOLDER = str(Path(jax.__file__).parent)
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One primitive as it ran.
+
+    inputs and outputs are numbers of values. group is shared by all runs of the same line of a loop
+    body, and tells two calls of one function apart. where is the place in the user's source.
+    """
+
+    index: int
+    name: str
+    params: Mapping[str, Any]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    group: tuple[int, ...]
+    where: str
+    bind: Callable[..., Any]
+
+
+class TooLong(Exception):
+    """The loss runs more operations than a replay can hold."""
+
+
+@dataclass
+class Replay:
+    """A loss as it ran at one point: its operations, and every value between them.
+
+    values has the arrays in the order they came to be; parameters are the numbers of those that
+    the gradient is taken with respect to, result is that of the loss.
+    """
+
+    operations: list[Operation] = field(default_factory=list)
+    values: list[Any] = field(default_factory=list)
+    parameters: tuple[int, ...] = ()
+    result: int = 0
+    _pulls: dict[int, Any] = field(default_factory=dict)
+    _base: "Backward | None" = None
+
+    def add(self, value: Any) -> int:
+        """Keep a value; gives its number."""
+        self.values.append(value)
+        return len(self.values) - 1
+
+    def inputs_of(self, op: Operation) -> list[Any]:
+        """The values that went into an operation."""
+        return [self.values[i] for i in op.inputs]
+
+    def pull_in_jax(self, op: Operation, dy: Any) -> Cotangents:
+        """The cotangents of the inputs of an operation that is not in `PRIMITIVES`."""
+        inputs = self.inputs_of(op)
+        floating = [is_float(x) for x in inputs]
+        if op.index not in self._pulls:
+
+            def f(*moving: Any) -> Any:
+                rest = iter(moving)
+                return op.bind(
+                    *(next(rest) if m else x for m, x in zip(floating, inputs, strict=True))
+                )
+
+            moving = [x for m, x in zip(floating, inputs, strict=True) if m]
+            outputs, pull = jax.vjp(f, *moving)
+            self._pulls[op.index] = (outputs, jax.jit(pull) if len(self.values) < 2000 else pull)
+        outputs, pull = self._pulls[op.index]
+        several = len(op.outputs) > 1
+        shaped = jax.tree.map(
+            lambda y, d: _cotangent(y, d), list(outputs) if several else outputs,
+            list(dy) if several else dy, is_leaf=lambda d: d is None,
+        )  # fmt: skip
+        cts = iter(np.asarray(ct) for ct in pull(type(outputs)(shaped) if several else shaped))
+        return [next(cts) if m else None for m in floating]
+
+
+def _cotangent(y: Any, dy: Any) -> Any:
+    if not jax.numpy.issubdtype(y.dtype, np.inexact):
+        return np.zeros(y.shape, jax.dtypes.float0)
+    return jax.numpy.zeros_like(y) if dy is None else jax.numpy.asarray(dy, y.dtype)
+
+
+class Backward(NamedTuple):
+    """A backward pass: the cotangent of every value, and of the inputs of every operation."""
+
+    values: dict[int, Any]
+    inputs: dict[int, Cotangents]
+
+
+def is_float(x: Any) -> bool:
+    """Whether a value can carry a cotangent."""
+    return bool(jax.numpy.issubdtype(x.dtype, np.floating))
+
+
+def record(closed: core.ClosedJaxpr, arguments: Sequence[Any], parameters: int) -> Replay:
+    """Run a traced loss and keep everything.
+
+    Args:
+        closed: The loss as traced in float64.
+        arguments: Its flat arguments, arrays.
+        parameters: How many of them, from the front, are the parameters.
+
+    Raises:
+        TooLong: It runs too many operations.
+    """
+    replay = Replay()
+    numbers = [replay.add(_array(a)) for a in arguments]
+    replay.parameters = tuple(numbers[:parameters])
+    (replay.result,) = _run(replay, closed.jaxpr, closed.consts, numbers, (), None)
+    return replay
+
+
+def _array(x: Any) -> Any:
+    """As a NumPy array, unless it is of a type that only JAX has, such as a key."""
+    if isinstance(x, jax.Array) and jax.dtypes.issubdtype(x.dtype, jax.dtypes.extended):
+        return x
+    return np.asarray(x)
+
+
+def _run(
+    replay: Replay,
+    jaxpr: Any,
+    consts: Sequence[Any],
+    arguments: Sequence[int],
+    path: tuple[int, ...],
+    where: str | None,
+) -> list[int]:
+    """Run a jaxpr; where is given for JAX's own functions, whose inner lines mean nothing."""
+    number: dict[Any, int] = {}
+    for var, const in zip(jaxpr.constvars, consts, strict=True):
+        number[var] = replay.add(_array(const))
+    number |= zip(jaxpr.invars, arguments, strict=True)
+
+    def read(atom: Any) -> int:
+        return replay.add(np.asarray(atom.val)) if isinstance(atom, core.Literal) else number[atom]
+
+    for i, eqn in enumerate(jaxpr.eqns):
+        place = where or summarize(eqn.source_info)
+        inputs = [read(atom) for atom in eqn.invars]
+        outputs = _equation(replay, eqn, inputs, (*path, i), place)
+        number |= zip(eqn.outvars, outputs, strict=True)
+    return [read(atom) for atom in jaxpr.outvars]
+
+
+def _equation(
+    replay: Replay, eqn: Any, inputs: list[int], path: tuple[int, ...], place: str
+) -> list[int]:
+    """Run one equation; calls and loops are run through."""
+    name, params = eqn.primitive.name, eqn.params
+    if name == "scan":
+        return _scan(replay, params, inputs, path, place)
+    if name == "cond":
+        branch = params["branches"][int(replay.values[inputs[0]])]
+        return _call(replay, branch, inputs[1:], path, place)
+    if name == "while":
+        return _while(replay, params, inputs, path, place)
+    inner = params.get("jaxpr", params.get("call_jaxpr"))
+    if inner is not None and name not in ("custom_linear_solve",):
+        return _call(replay, inner, inputs, path, place)
+    if len(replay.operations) >= LONGEST:
+        raise TooLong(f"more than {LONGEST} operations")
+    operands = [replay.values[i] for i in inputs]
+
+    def bind(*xs: Any) -> Any:
+        return eqn.primitive.bind(*xs, **params)
+
+    if name in PRIMITIVES:
+        with np.errstate(all="ignore"):
+            results = [np.asarray(PRIMITIVES[name].value(params, *operands))]
+        results[0] = results[0].astype(eqn.outvars[0].aval.dtype, copy=False)
+    else:
+        out = bind(*(_in_jax(x) for x in operands))
+        results = [_array(y) for y in (out if eqn.primitive.multiple_results else [out])]
+    outputs = tuple(replay.add(y) for y in results)
+    replay.operations.append(
+        Operation(len(replay.operations), name, params, tuple(inputs), outputs, path, place, bind)
+    )
+    return list(outputs)
+
+
+def _in_jax(x: Any) -> Any:
+    return jax.numpy.asarray(x) if isinstance(x, np.ndarray) else x
+
+
+def _call(
+    replay: Replay, inner: Any, inputs: Sequence[int], path: tuple[int, ...], place: str
+) -> list[int]:
+    jaxpr = getattr(inner, "jaxpr", inner)
+    consts = getattr(inner, "consts", ())
+    # JAX's own functions are traced once and keep the place of their first caller.
+    source = jaxpr.debug_info.func_src_info if jaxpr.debug_info else ""
+    own = JAX_FOLDER in str(source)
+    return _run(replay, jaxpr, consts, inputs, path, place if own else None)
+
+
+def _scan(
+    replay: Replay, params: Any, inputs: list[int], path: tuple[int, ...], place: str
+) -> list[int]:
+    n_consts, n_carry, length = params["num_consts"], params["num_carry"], params["length"]
+    consts, carry = inputs[:n_consts], inputs[n_consts : n_consts + n_carry]
+    stacked = inputs[n_consts + n_carry :]
+    steps = range(length)[::-1] if params["reverse"] else range(length)
+    results: dict[int, list[int]] = {}
+    for t in steps:
+        rows = [_row(replay, xs, t, path, place) for xs in stacked]
+        outputs = _call(replay, params["jaxpr"], [*consts, *carry, *rows], path, place)
+        carry, results[t] = outputs[:n_carry], outputs[n_carry:]
+    if length == 0:
+        empty = params["jaxpr"].out_avals[n_carry:]
+        return [*carry, *(replay.add(np.zeros((0, *a.shape), a.dtype)) for a in empty)]
+    columns = zip(*(results[t] for t in range(length)), strict=True)
+    return [*carry, *(_stack(replay, column, path, place) for column in columns)]
+
+
+def _row(replay: Replay, xs: int, t: int, path: tuple[int, ...], place: str) -> int:
+    def value(params: Any, x: Any) -> Any:
+        return x[t]
+
+    return _structural(replay, "row", {"row": t}, [xs], replay.values[xs][t], path, place)
+
+
+def _stack(replay: Replay, rows: Sequence[int], path: tuple[int, ...], place: str) -> int:
+    stacked = np.stack([replay.values[i] for i in rows])
+    return _structural(replay, "stack", {}, rows, stacked, path, place)
+
+
+def _structural(
+    replay: Replay,
+    name: str,
+    params: dict[str, Any],
+    inputs: Sequence[int],
+    value: Any,
+    path: tuple[int, ...],
+    place: str,
+) -> int:
+    """Keep an operation that only the unrolled loop has."""
+    output = replay.add(value)
+    op = Operation(
+        len(replay.operations), name, params, tuple(inputs), (output,), path, place, _not_bound
+    )
+    replay.operations.append(op)
+    return output
+
+
+def _not_bound(*xs: Any) -> Any:
+    raise NotImplementedError
+
+
+def _while(
+    replay: Replay, params: Any, inputs: list[int], path: tuple[int, ...], place: str
+) -> list[int]:
+    n_cond, n_body = params["cond_nconsts"], params["body_nconsts"]
+    cond_consts, body_consts = inputs[:n_cond], inputs[n_cond : n_cond + n_body]
+    carry = inputs[n_cond + n_body :]
+    while True:
+        (go,) = _call(replay, params["cond_jaxpr"], [*cond_consts, *carry], path, place)
+        if not bool(replay.values[go]):
+            return carry
+        carry = _call(replay, params["body_jaxpr"], [*body_consts, *carry], (*path, 0), place)
+
+
+def right_rule(
+    op: Operation, replay: Replay, dy: Any, inputs: Sequence[Any] | None = None
+) -> Cotangents:
+    """The operation's own reverse rule; at other inputs than its own, if they are given."""
+    if op.name in PRIMITIVES:
+        output = replay.values[op.outputs[0]]
+        reverse = PRIMITIVES[op.name].reverse
+        return reverse(op.params, replay.inputs_of(op) if inputs is None else inputs, output, dy)
+    if op.name == "row":
+        dx = np.zeros_like(replay.values[op.inputs[0]])
+        dx[op.params["row"]] = dy
+        return (dx,)
+    if op.name == "stack":
+        return list(dy)
+    return replay.pull_in_jax(op, dy)
+
+
+def backward(replay: Replay) -> Backward:
+    """The backward pass by the right rules; computed once and kept."""
+    if replay._base is None:
+        cts: dict[int, Any] = {replay.result: np.ones_like(replay.values[replay.result])}
+        inputs: dict[int, Cotangents] = {}
+        for op in reversed(replay.operations):
+            dy = _output_cotangent(op, cts)
+            if dy is None:
+                continue
+            inputs[op.index] = [
+                ct if is_float(replay.values[i]) else None
+                for i, ct in zip(op.inputs, right_rule(op, replay, dy), strict=True)
+            ]
+            _accumulate(cts, op.inputs, inputs[op.index])
+        replay._base = Backward(cts, inputs)
+    return replay._base
+
+
+def _output_cotangent(op: Operation, cts: dict[int, Any]) -> Any:
+    found = [cts.get(i) for i in op.outputs]
+    if all(ct is None for ct in found):
+        return None
+    return found[0] if len(found) == 1 else found
+
+
+def _accumulate(cts: dict[int, Any], numbers: Sequence[int], new: Cotangents) -> None:
+    for i, ct in zip(numbers, new, strict=True):
+        if ct is not None:
+            cts[i] = ct if i not in cts else cts[i] + ct
+
+
+def gradient(replay: Replay, cts: Mapping[int, Any]) -> list[np.ndarray]:
+    """The cotangents of the parameters; zeros where none arrived."""
+    return [
+        np.asarray(cts[i]) if i in cts else np.zeros_like(replay.values[i])
+        for i in replay.parameters
+    ]
+
+
+def altered_gradient(replay: Replay, rules: Mapping[int, Rule]) -> list[np.ndarray]:
+    """The gradient with other rules for some operations.
+
+    As all right rules are linear, only the difference that the alteration makes runs back, through
+    the operations that it reaches.
+
+    Args:
+        replay: The loss as it ran.
+        rules: Other rules by the operations' numbers.
+    """
+    base = backward(replay)
+    delta: dict[int, Any] = {}
+    last = max(rules, default=-1)
+    for op in reversed(replay.operations[: last + 1]):
+        change = _output_cotangent(op, delta)
+        if op.index in rules and op.index in base.inputs:
+            dy = _output_cotangent(op, base.values)
+            altered = rules[op.index](op, replay, dy if change is None else _sum(dy, change))
+            before = base.inputs[op.index]
+            changes = [
+                None if new is None and old is None else _difference(new, old)
+                for new, old in zip(altered, before, strict=True)
+            ]
+        elif change is not None and op.index in base.inputs:
+            changes = [
+                ct if old is not None else None
+                for ct, old in zip(
+                    right_rule(op, replay, change), base.inputs[op.index], strict=True
+                )
+            ]
+        else:
+            continue
+        _accumulate(delta, op.inputs, changes)
+    return [
+        g + delta[i] if i in delta else g
+        for i, g in zip(replay.parameters, gradient(replay, base.values), strict=True)
+    ]
+
+
+def _sum(dy: Any, change: Any) -> Any:
+    if isinstance(dy, list):
+        return [
+            c if d is None else d if c is None else d + c for d, c in zip(dy, change, strict=True)
+        ]
+    return dy + change
+
+
+def _difference(new: Any, old: Any) -> Any:
+    if new is None:
+        return -old
+    return new if old is None else new - old
