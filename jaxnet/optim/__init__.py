@@ -1,4 +1,9 @@
-"""Optimizers written from their equations, as optax gradient transformations."""
+"""Optimizers written from their equations, as optax gradient transformations.
+
+What holds for all of them: `update` needs the parameters, `update(grads, state, params)`, which are
+real floating-point arrays. Hyperparameters may be arrays, also traced ones, so that `jax.vmap`
+runs over them; what is no number is a TypeError, a plain number out of range a ValueError.
+"""
 
 from jaxnet.optim.adagrad import adadelta, adagrad, rmsprop
 from jaxnet.optim.adam import adam, adamax, adamaxw, adamw, nadam, nadamw

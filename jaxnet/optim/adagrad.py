@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from jaxnet.optim.leafwise import Accumulator, leafwise
+from jaxnet.optim.leafwise import Accumulator, leafwise, zeros_of
 from jaxnet.optim.rates import Hyper, LearningRate, check_decay, check_nonnegative
 
 
@@ -112,9 +112,6 @@ def adadelta(
     check_decay("adadelta", "rho", rho)
     check_nonnegative("adadelta", "eps", eps)
 
-    def init(x: Array) -> AdadeltaLeaf:
-        return AdadeltaLeaf(jnp.zeros_like(x), jnp.zeros_like(x))
-
     def step(
         g: Array, s: AdadeltaLeaf, x: Array, lr: Array, t: Array
     ) -> tuple[Array, AdadeltaLeaf]:
@@ -123,7 +120,7 @@ def adadelta(
         d2 = rho * s.d2 + (1 - rho) * d**2
         return -lr * d, AdadeltaLeaf(g2, d2)
 
-    return leafwise("adadelta", learning_rate, init, step)
+    return leafwise("adadelta", learning_rate, zeros_of(AdadeltaLeaf), step)
 
 
 def rmsprop(

@@ -6,19 +6,19 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from jaxnet.optim.leafwise import Mask, Moments, leafwise
+from jaxnet.optim.leafwise import Mask, Moments, leafwise, zeros_of
 from jaxnet.optim.rates import Hyper, LearningRate, check_decay, check_nonnegative
 
 
-class MaxMoments(NamedTuple):
-    """One leaf's state of Adamax: the average gradient and the decayed maximum of its size."""
+class AdamaxLeaf(NamedTuple):
+    """One leaf's state of `adamax`: the average gradient and the decayed maximum of its size."""
 
     m: Array
     u: Array
 
 
-class NadamMoments(NamedTuple):
-    """One leaf's state of Nadam: Adam's, and mu_1 ... mu_t, but () of a constant momentum."""
+class NadamLeaf(NamedTuple):
+    """One leaf's state of `nadam`: Adam's, and mu_1 ... mu_t, but () of a constant momentum."""
 
     m: Array
     v: Array
@@ -121,7 +121,9 @@ def _adam(
         m_hat, v_hat = m / (1 - b1**t), v / (1 - b2**t)
         return -lr * m_hat / (jnp.sqrt(v_hat + eps_root) + eps), Moments(m, v)
 
-    return leafwise(rule, learning_rate, zero_moments, step, weight_decay=weight_decay, mask=mask)
+    return leafwise(
+        rule, learning_rate, zeros_of(Moments), step, weight_decay=weight_decay, mask=mask
+    )
 
 
 def adamax(
@@ -202,15 +204,14 @@ def _adamax(
     """`adamax` and `adamaxw`, named `rule` in messages."""
     check_adam(rule, b1, b2, eps)
 
-    def init(x: Array) -> MaxMoments:
-        return MaxMoments(jnp.zeros_like(x), jnp.zeros_like(x))
-
-    def step(g: Array, s: MaxMoments, x: Array, lr: Array, t: Array) -> tuple[Array, MaxMoments]:
+    def step(g: Array, s: AdamaxLeaf, x: Array, lr: Array, t: Array) -> tuple[Array, AdamaxLeaf]:
         m = b1 * s.m + (1 - b1) * g
         u = jnp.maximum(b2 * s.u, jnp.abs(g) + eps)
-        return -lr / (1 - b1**t) * m / u, MaxMoments(m, u)
+        return -lr / (1 - b1**t) * m / u, AdamaxLeaf(m, u)
 
-    return leafwise(rule, learning_rate, init, step, weight_decay=weight_decay, mask=mask)
+    return leafwise(
+        rule, learning_rate, zeros_of(AdamaxLeaf), step, weight_decay=weight_decay, mask=mask
+    )
 
 
 def nadam(
@@ -314,15 +315,14 @@ def _nadam(
 ) -> optax.GradientTransformationExtraArgs:
     """`nadam` and `nadamw`, named `rule` in messages."""
     check_adam(rule, b1, b2, eps, eps_root)
-    check_nonnegative(rule, "momentum_decay", momentum_decay)
+    if momentum_decay is not None:
+        check_nonnegative(rule, "momentum_decay", momentum_decay)
 
-    def init(x: Array) -> NadamMoments:
+    def init(x: Array) -> NadamLeaf:
         product = () if momentum_decay is None else jnp.ones([], x.dtype)
-        return NadamMoments(jnp.zeros_like(x), jnp.zeros_like(x), product)
+        return NadamLeaf(jnp.zeros_like(x), jnp.zeros_like(x), product)
 
-    def step(
-        g: Array, s: NadamMoments, x: Array, lr: Array, t: Array
-    ) -> tuple[Array, NadamMoments]:
+    def step(g: Array, s: NadamLeaf, x: Array, lr: Array, t: Array) -> tuple[Array, NadamLeaf]:
         m = b1 * s.m + (1 - b1) * g
         v = b2 * s.v + (1 - b2) * g**2
         if momentum_decay is None:
@@ -333,14 +333,9 @@ def _nadam(
             p = s.product * mu
             m_hat = mu_next * m / (1 - p * mu_next) + (1 - mu) * g / (1 - p)
         v_hat = v / (1 - b2**t)
-        return -lr * m_hat / (jnp.sqrt(v_hat + eps_root) + eps), NadamMoments(m, v, p)
+        return -lr * m_hat / (jnp.sqrt(v_hat + eps_root) + eps), NadamLeaf(m, v, p)
 
     return leafwise(rule, learning_rate, init, step, weight_decay=weight_decay, mask=mask)
-
-
-def zero_moments(x: Array) -> Moments:
-    """M = v = 0."""
-    return Moments(jnp.zeros_like(x), jnp.zeros_like(x))
 
 
 def check_adam(rule: str, b1: Hyper, b2: Hyper, eps: Hyper, eps_root: Hyper = 0.0) -> None:

@@ -7,7 +7,7 @@ import optax
 from jax import Array
 
 from jaxnet.optim.adam import check_adam, corrected_mean
-from jaxnet.optim.leafwise import Mask, leafwise
+from jaxnet.optim.leafwise import Mask, leafwise, zeros_of
 from jaxnet.optim.rates import Hyper, LearningRate
 
 
@@ -65,7 +65,7 @@ def adabelief(
         m_hat, s_hat = corrected_mean(b1, m, g, t, nesterov), s / (1 - b2**t)
         return -lr * m_hat / (jnp.sqrt(s_hat) + eps), Belief(m, s)
 
-    return leafwise("adabelief", learning_rate, _zero_belief, step)
+    return leafwise("adabelief", learning_rate, zeros_of(Belief), step)
 
 
 def acprop(
@@ -118,10 +118,5 @@ def acprop(
         return u, Belief(m, s)
 
     return leafwise(
-        "acprop", learning_rate, _zero_belief, step, weight_decay=weight_decay, mask=mask
+        "acprop", learning_rate, zeros_of(Belief), step, weight_decay=weight_decay, mask=mask
     )
-
-
-def _zero_belief(x: Array) -> Belief:
-    """M = s = 0."""
-    return Belief(jnp.zeros_like(x), jnp.zeros_like(x))

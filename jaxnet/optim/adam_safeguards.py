@@ -1,18 +1,19 @@
 """Adam with a safeguard on its denominator."""
 
-from typing import NamedTuple
+import math
+from typing import Literal, NamedTuple
 
 import jax.numpy as jnp
 import optax
 from jax import Array
 
-from jaxnet.optim.adam import check_adam, corrected_mean, zero_moments
-from jaxnet.optim.leafwise import Moments, leafwise
-from jaxnet.optim.rates import Hyper, LearningRate, check_nonnegative
+from jaxnet.optim.adam import check_adam, corrected_mean
+from jaxnet.optim.leafwise import Moments, leafwise, zeros_of
+from jaxnet.optim.rates import Hyper, LearningRate, check_choice, check_number
 
 
-class AmsgradMoments(NamedTuple):
-    """One leaf's state of AMSGrad: Adam's, and the largest v so far."""
+class AmsgradLeaf(NamedTuple):
+    """One leaf's state of `amsgrad`: Adam's, and the largest v so far."""
 
     m: Array
     v: Array
@@ -28,7 +29,7 @@ def amsgrad(
     bias_correction_mu: bool = True,
     bias_correction_nu: bool = True,
     *,
-    max_of: str = "corrected",
+    max_of: Literal["corrected", "raw"] = "corrected",
 ) -> optax.GradientTransformationExtraArgs:
     """AMSGrad: Adam whose denominator never falls.
 
@@ -63,15 +64,9 @@ def amsgrad(
     Reference: Reddi, Kale & Kumar (2018), Algorithm 2.
     """
     check_adam("amsgrad", b1, b2, eps, eps_root)
-    if max_of not in ("corrected", "raw"):
-        raise ValueError(f"amsgrad: max_of must be 'corrected' or 'raw', got {max_of!r}")
+    check_choice("amsgrad", "max_of", max_of, ("corrected", "raw"))
 
-    def init(x: Array) -> AmsgradMoments:
-        return AmsgradMoments(jnp.zeros_like(x), jnp.zeros_like(x), jnp.zeros_like(x))
-
-    def step(
-        g: Array, s: AmsgradMoments, x: Array, lr: Array, t: Array
-    ) -> tuple[Array, AmsgradMoments]:
+    def step(g: Array, s: AmsgradLeaf, x: Array, lr: Array, t: Array) -> tuple[Array, AmsgradLeaf]:
         m = b1 * s.m + (1 - b1) * g
         v = b2 * s.v + (1 - b2) * g**2
         m_hat = m / (1 - b1**t) if bias_correction_mu else m
@@ -81,9 +76,9 @@ def amsgrad(
         else:
             v_max = jnp.maximum(s.v_max, v)
             v_hat = v_max / correction
-        return -lr * m_hat / (jnp.sqrt(v_hat + eps_root) + eps), AmsgradMoments(m, v, v_max)
+        return -lr * m_hat / (jnp.sqrt(v_hat + eps_root) + eps), AmsgradLeaf(m, v, v_max)
 
-    return leafwise("amsgrad", learning_rate, init, step)
+    return leafwise("amsgrad", learning_rate, zeros_of(AmsgradLeaf), step)
 
 
 def radam(
@@ -129,9 +124,9 @@ def radam(
     Reference: Liu, Jiang, He, Chen, Liu, Gao & Han (2020), Algorithm 2.
     """
     check_adam("radam", b1, b2, eps, eps_root)
-    check_nonnegative("radam", "threshold", threshold)
-    if isinstance(threshold, int | float) and threshold < 4:
-        raise ValueError(f"radam: threshold must be at least 4, got {threshold!r}")
+    check_number(
+        "radam", "threshold", threshold, lambda v: 4 <= v < math.inf, "a finite number >= 4"
+    )
 
     def step(g: Array, s: Moments, x: Array, lr: Array, t: Array) -> tuple[Array, Moments]:
         m = b1 * s.m + (1 - b1) * g
@@ -152,4 +147,4 @@ def radam(
         adapted = r * m_hat / (jnp.sqrt(v / correction + eps_root) + eps_t)
         return -lr * jnp.where(rectified, adapted, m_hat), Moments(m, v)
 
-    return leafwise("radam", learning_rate, zero_moments, step)
+    return leafwise("radam", learning_rate, zeros_of(Moments), step)

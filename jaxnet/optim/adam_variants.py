@@ -8,16 +8,22 @@ import optax
 from jax import Array
 from jax.typing import ArrayLike
 
-from jaxnet.optim.adam import check_adam, zero_moments
-from jaxnet.optim.leafwise import Mask, Moments, leafwise
-from jaxnet.optim.rates import Hyper, LearningRate, check_decay, check_nonnegative
+from jaxnet.optim.adam import check_adam
+from jaxnet.optim.leafwise import Mask, Moments, leafwise, zeros_of
+from jaxnet.optim.rates import (
+    Hyper,
+    LearningRate,
+    check_count,
+    check_decay,
+    check_nonnegative,
+)
 
 Scheduled: TypeAlias = Hyper | Callable[[Array], ArrayLike]
 """A hyperparameter or a schedule of it, which is called with 0 at the first step."""
 
 
-class AdanMoments(NamedTuple):
-    """One leaf's state of Adan: averages of g, of its change and of the square, and the last g."""
+class AdanLeaf(NamedTuple):
+    """One leaf's state of `adan`: averages of g, of its change and square, and the last g."""
 
     m: Array
     v: Array
@@ -25,8 +31,8 @@ class AdanMoments(NamedTuple):
     g: Array
 
 
-class MixedMoments(NamedTuple):
-    """One leaf's state of AdEMAMix: a fast and a slow average of g, and that of its square."""
+class AdemamixLeaf(NamedTuple):
+    """One leaf's state of `ademamix`: a fast and a slow average of g, and that of its square."""
 
     m1: Array
     m2: Array
@@ -137,19 +143,18 @@ def adan(
     check_adam("adan", b1, b2, eps, eps_root)
     check_decay("adan", "b3", b3)
 
-    def init(x: Array) -> AdanMoments:
-        return AdanMoments(*(jnp.zeros_like(x) for _ in AdanMoments._fields))
-
-    def step(g: Array, s: AdanMoments, x: Array, lr: Array, t: Array) -> tuple[Array, AdanMoments]:
+    def step(g: Array, s: AdanLeaf, x: Array, lr: Array, t: Array) -> tuple[Array, AdanLeaf]:
         d = jnp.where(t == 1, 0, g - s.g)
         m = b1 * s.m + (1 - b1) * g
         v = b2 * s.v + (1 - b2) * d
         n = b3 * s.n + (1 - b3) * (g + b2 * d) ** 2
         m_hat, v_hat, n_hat = m / (1 - b1**t), v / (1 - b2**t), n / (1 - b3**t)
         direction = (m_hat + b2 * v_hat) / (jnp.sqrt(n_hat + eps_root) + eps)
-        return -lr * direction, AdanMoments(m, v, n, g)
+        return -lr * direction, AdanLeaf(m, v, n, g)
 
-    return leafwise("adan", learning_rate, init, step, weight_decay=weight_decay, mask=mask)
+    return leafwise(
+        "adan", learning_rate, zeros_of(AdanLeaf), step, weight_decay=weight_decay, mask=mask
+    )
 
 
 def ademamix(
@@ -207,8 +212,9 @@ def ademamix(
     check_adam("ademamix", b1, b2, eps, eps_root)
     if not callable(b3):
         check_decay("ademamix", "b3", b3)
-    check_nonnegative("ademamix", "alpha", alpha)
-    check_nonnegative("ademamix", "warmup_steps", warmup_steps)
+    if not callable(alpha):
+        check_nonnegative("ademamix", "alpha", alpha)
+    check_count("ademamix", "warmup_steps", warmup_steps, least=0)
     for name, value in ("b1", b1), ("b3", b3):
         if warmup_steps and isinstance(value, int | float) and value == 0:
             raise ValueError(f"ademamix: {name} must be above 0 for a warm-up, got {value!r}")
@@ -225,21 +231,25 @@ def ademamix(
         log_b1, log_b3 = jnp.log(jnp.asarray(b1, x.dtype)), jnp.log(slow)
         return jnp.exp(log_b1 * log_b3 / ((1 - w) * log_b3 + w * log_b1)), w * weight
 
-    def init(x: Array) -> MixedMoments:
-        return MixedMoments(jnp.zeros_like(x), jnp.zeros_like(x), jnp.zeros_like(x))
-
     def step(
-        g: Array, s: MixedMoments, x: Array, lr: Array, t: Array
-    ) -> tuple[Array, MixedMoments]:
+        g: Array, s: AdemamixLeaf, x: Array, lr: Array, t: Array
+    ) -> tuple[Array, AdemamixLeaf]:
         b3_t, alpha_t = mixing(x, t)
         m1 = b1 * s.m1 + (1 - b1) * g
         m2 = b3_t * s.m2 + (1 - b3_t) * g
         v = b2 * s.v + (1 - b2) * g**2
         m1_hat, v_hat = m1 / (1 - b1**t), v / (1 - b2**t)
         direction = (m1_hat + alpha_t * m2) / (jnp.sqrt(v_hat + eps_root) + eps)
-        return -lr * direction, MixedMoments(m1, m2, v)
+        return -lr * direction, AdemamixLeaf(m1, m2, v)
 
-    return leafwise("ademamix", learning_rate, init, step, weight_decay=weight_decay, mask=mask)
+    return leafwise(
+        "ademamix",
+        learning_rate,
+        zeros_of(AdemamixLeaf),
+        step,
+        weight_decay=weight_decay,
+        mask=mask,
+    )
 
 
 def adopt(
@@ -298,4 +308,4 @@ def adopt(
         v = jnp.where(first, g**2, b2 * s.v + (1 - b2) * g**2)
         return -lr * (b1 * m + (1 - b1) * c if nesterov else m), Moments(m, v)
 
-    return leafwise("adopt", learning_rate, zero_moments, step)
+    return leafwise("adopt", learning_rate, zeros_of(Moments), step)

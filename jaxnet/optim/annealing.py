@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from jaxnet.optim.leafwise import check_params
-from jaxnet.optim.rates import LearningRate, check_learning_rate, check_nonnegative, rate_at, times
+from jaxnet.optim.rates import LearningRate, check_learning_rate, rate_at, times
+from jaxnet.optim.treewise import treewise
+from jaxnet.optim.whole_tree import copied
 
 COOLING = optax.exponential_decay(1.0, transition_steps=1, decay_rate=0.999)
 """From a temperature of 1, down by a factor of e in a thousand steps."""
@@ -70,35 +71,33 @@ def simulated_annealing(
 
     References: Metropolis et al. (1953); Kirkpatrick, Gelatt & Vecchi (1983).
     """
-    check_learning_rate("simulated_annealing", learning_rate)
-    check_nonnegative("simulated_annealing", "temperature", temperature)
+    check_learning_rate("simulated_annealing", temperature, "temperature")
 
-    def init(params: Any) -> AnnealingState:
-        zero = jnp.zeros([], jnp.int32)
+    def init(step: Array, lr: Array, params: Any) -> AnnealingState:
         return AnnealingState(
-            step=zero,
-            learning_rate=rate_at(learning_rate, zero),
-            temperature=rate_at(temperature, zero),
-            best=jax.tree.map(jnp.array, params),
-            best_value=jnp.full([], jnp.inf, jnp.result_type(float)),
+            step,
+            lr,
+            temperature=rate_at(temperature, step),
+            best=copied(params),
+            best_value=jnp.full_like(lr, jnp.inf),
             key=jnp.copy(key),  # the state may be donated to a compiled step
         )
 
-    def update(
+    def step(
         grads: Any,
         state: AnnealingState,
-        params: Any = None,
+        params: Any,
+        lr: Array,
         *,
         value: Any = None,
         value_fn: Callable[[Any], Array] | None = None,
         **extra: Any,
     ) -> tuple[Any, AnnealingState]:
-        check_params("simulated_annealing", params)
         if value is None or value_fn is None:
             raise ValueError(
                 "simulated_annealing: update needs the loss: value=value, value_fn=value_fn"
             )
-        lr, t = rate_at(learning_rate, state.step), rate_at(temperature, state.step)
+        t = rate_at(temperature, state.step)
         next_key, key_proposal, key_acceptance = jax.random.split(state.key, 3)
         # Measured where the parameters come to lie, rounded to their type.
         move = _move(key_proposal, lr, params)
@@ -109,15 +108,14 @@ def simulated_annealing(
         accepted = (rise <= 0) | (chance < jnp.exp(-rise / t))
         best, best_value = _lower(params, f, state.best, state.best_value)
         best, best_value = _lower(proposal, f_new, best, best_value)
-        updates = jax.tree.map(lambda u: jnp.where(accepted, u, 0), move)
-        step = optax.safe_increment(state.step)
-        return updates, AnnealingState(step, lr, t, best, best_value, next_key)
+        u = jax.tree.map(lambda u: jnp.where(accepted, u, 0), move)
+        return u, state._replace(temperature=t, best=best, best_value=best_value, key=next_key)
 
-    return optax.GradientTransformationExtraArgs(init, update)
+    return treewise("simulated_annealing", learning_rate, init, step)
 
 
 def _move(key: Array, lr: Array, params: Any) -> Any:
-    """Lr n in the type of every leaf."""
+    """The move lr n, in the type of every leaf."""
     leaves, structure = jax.tree.flatten(params)
     steps = [
         times(lr, jax.random.normal(jax.random.fold_in(key, i), jnp.shape(x), jnp.result_type(x)))

@@ -8,24 +8,27 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from jaxnet.optim.leafwise import check_params, computed, leafwise, with_decay
+from jaxnet.optim.leafwise import leafwise, with_decay
 from jaxnet.optim.rates import (
     Hyper,
     LearningRate,
+    check_count,
     check_decay,
     check_learning_rate,
     check_nonnegative,
+    check_number,
     rate_at,
 )
-from jaxnet.optim.whole_tree import computed_tree, like
+from jaxnet.optim.treewise import treewise
+from jaxnet.optim.whole_tree import computed, copied, like, quotient, zeros
 
 
 class ScheduleFreeState(NamedTuple):
     """State of the schedule-free rules.
 
     The number of steps done, the last learning rate, the largest one, the sum of the weights, b1,
-    and in the structure of the parameters the iterate z and the average v of the squared gradient,
-    () for SGD.
+    and in the structure of the parameters the iterate z and the average v of the squared gradient;
+    v is () for SGD.
     """
 
     step: Array
@@ -38,10 +41,10 @@ class ScheduleFreeState(NamedTuple):
 
     def eval_params(self, params: Any) -> Any:
         """The point to evaluate: the average x, not y, where the gradient is due."""
-        return like(_average(computed_tree(params), self.z, self.b1), params)
+        return like(_average(computed(params), self.z, self.b1), params)
 
 
-class MadgradState(NamedTuple):
+class MadgradLeaf(NamedTuple):
     """One leaf's state of `madgrad`: the starting point and the weighted sums."""
 
     x0: Array
@@ -76,37 +79,28 @@ def schedule_free_sgd(
 
     Args:
         learning_rate: lr, a number, an array or an optax schedule.
-        warmup_steps: Steps over which the rate grows from 0, positive; None is none.
+        warmup_steps: Steps over which the rate grows from 0; None for none.
         b1: Share of the average in y, in (0, 1].
-        weight_decay: wd, not negative; None is none.
-        weight_lr_power: Power of the rate in the weights of the average.
+        weight_decay: wd, not negative; None for none.
+        weight_lr_power: Power of the rate in the weights of the average, not negative.
 
     Returns:
-        An optax gradient transformation whose `update` needs `params`; its state holds z, one
-        times the parameters.
+        An optax gradient transformation; its state holds z, one times the parameters.
 
     Raises:
-        ValueError: A hyperparameter is out of range, or `update` got no params.
+        ValueError: A hyperparameter is out of range.
 
     Reference: Defazio, Yang, Mehta, Mishchenko, Khaled & Cutkosky (2024).
     """
-
-    def start(x: Array) -> tuple[()]:
-        return ()
-
-    def direction(g: Array, v: tuple[()], t: Array) -> tuple[Array, tuple[()]]:
-        return g, ()
-
-    decay = 0.0 if weight_decay is None else weight_decay
     return _schedule_free(
         "schedule_free_sgd",
         learning_rate,
         warmup_steps,
         b1,
-        decay,
+        0.0 if weight_decay is None else weight_decay,
         weight_lr_power,
-        start,
-        direction,
+        lambda params: (),
+        lambda g, v, t: (g, v),
     )
 
 
@@ -134,28 +128,27 @@ def schedule_free_adamw(
 
     Args:
         learning_rate: lr, a number, an array or an optax schedule.
-        warmup_steps: Steps over which the rate grows from 0, positive; None is none.
+        warmup_steps: Steps over which the rate grows from 0; None for none.
         b1: Share of the average in y, in (0, 1].
         b2: Decay of the average of the squared gradient, in [0, 1).
         eps: Keeps the denominator from 0.
         weight_decay: wd, not negative.
-        weight_lr_power: Power of the rate in the weights of the average.
+        weight_lr_power: Power of the rate in the weights of the average, not negative.
 
     Returns:
-        An optax gradient transformation whose `update` needs `params`; its state holds z and v,
-        two times the parameters.
+        An optax gradient transformation; its state holds z and v, two times the parameters.
 
     Raises:
-        ValueError: A hyperparameter is out of range, or `update` got no params.
+        ValueError: A hyperparameter is out of range.
 
     Reference: Defazio, Yang, Mehta, Mishchenko, Khaled & Cutkosky (2024), Algorithm 1.
     """
     check_decay("schedule_free_adamw", "b2", b2)
     check_nonnegative("schedule_free_adamw", "eps", eps)
 
-    def direction(g: Array, v: Array, t: Array) -> tuple[Array, Array]:
-        v = b2 * v + (1 - b2) * g**2
-        return g / (jnp.sqrt(v / (1 - b2**t)) + eps), v
+    def direction(g: Any, v: Any, t: Array) -> tuple[Any, Any]:
+        v = jax.tree.map(lambda v, g: b2 * v + (1 - b2) * g**2, v, g)
+        return jax.tree.map(lambda g, v: g / (jnp.sqrt(v / (1 - b2**t)) + eps), g, v), v
 
     return _schedule_free(
         "schedule_free_adamw",
@@ -164,7 +157,7 @@ def schedule_free_adamw(
         b1,
         weight_decay,
         weight_lr_power,
-        jnp.zeros_like,
+        zeros,
         direction,
     )
 
@@ -193,37 +186,36 @@ def madgrad(
     Args:
         learning_rate: lr, a number, an array or an optax schedule.
         momentum: mu, the share of the last iterate, in [0, 1).
-        weight_decay: wd of an L2 term.
+        weight_decay: wd of an L2 term, not negative.
         eps: Keeps the denominator from 0, and the rate.
 
     Returns:
-        An optax gradient transformation whose `update` needs `params`; its state holds x0, s and
-        v, three times the parameters.
+        An optax gradient transformation; its state holds x0, s and v, three times the parameters.
 
     Raises:
-        ValueError: A hyperparameter is out of range, or `update` got no params.
+        ValueError: A hyperparameter is out of range.
 
-    Reference: Defazio & Jelassi (2022), Algorithm 1.
+    Reference: Defazio & Jelassi (2021), Algorithm 1.
     """
     check_decay("madgrad", "momentum", momentum)
     check_nonnegative("madgrad", "weight_decay", weight_decay)
     check_nonnegative("madgrad", "eps", eps)
     mu = momentum
 
-    def init(x: Array) -> MadgradState:
+    def init(x: Array) -> MadgradLeaf:
         # A copy: params and state may both be donated to a compiled step.
-        return MadgradState(x0=jnp.array(x), s=jnp.zeros_like(x), v=jnp.zeros_like(x))
+        return MadgradLeaf(x0=jnp.array(x), s=jnp.zeros_like(x), v=jnp.zeros_like(x))
 
     def step(
-        g: Array, state: MadgradState, x: Array, lr: Array, t: Array
-    ) -> tuple[Array, MadgradState]:
+        g: Array, state: MadgradLeaf, x: Array, lr: Array, t: Array
+    ) -> tuple[Array, MadgradLeaf]:
         g = with_decay(g, weight_decay, x)
         rate = (lr + eps) * jnp.sqrt(t)
         s = state.s + rate * g
         v = state.v + rate * g**2
         z = state.x0 - s / (jnp.cbrt(v) + eps)
         x_new = mu * x + (1 - mu) * z
-        return x_new - x, MadgradState(state.x0, s, v)
+        return x_new - x, MadgradLeaf(state.x0, s, v)
 
     return leafwise("madgrad", learning_rate, init, step)
 
@@ -235,77 +227,51 @@ def _schedule_free(
     b1: Hyper,
     weight_decay: Hyper,
     weight_lr_power: Hyper,
-    start: Callable[[Array], Any],
-    direction: Callable[[Array, Any, Array], tuple[Array, Any]],
+    start: Callable[[Any], Any],
+    direction: Callable[[Any, Any, Array], tuple[Any, Any]],
 ) -> optax.GradientTransformationExtraArgs:
-    """The schedule-free rule with z := z - l (direction(g, v, t) + wd y)."""
+    """The schedule-free rule with v = start(params) and z := z - l (direction(g, v, t) + wd y)."""
     check_learning_rate(rule, learning_rate)
+    if warmup_steps is not None:
+        check_count(rule, "warmup_steps", warmup_steps)
+    check_number(rule, "b1", b1, lambda v: 0 < v <= 1, "in (0, 1]")
     check_nonnegative(rule, "weight_decay", weight_decay)
     check_nonnegative(rule, "weight_lr_power", weight_lr_power)
-    if isinstance(b1, int | float) and not 0 < b1 <= 1:
-        raise ValueError(f"{rule}: b1 must be in (0, 1], got {b1!r}")
-    if warmup_steps is not None and warmup_steps < 1:
-        raise ValueError(f"{rule}: warmup_steps must be at least 1, got {warmup_steps!r}")
 
-    def rate_of(step: Array) -> Array:
+    def warmed_up(step: Array) -> Array:
         rate = rate_at(learning_rate, step)
         if warmup_steps is None:
             return rate
         return rate * jnp.minimum(1, (step + 1).astype(rate.dtype) / warmup_steps)
 
-    def init(params: Any) -> ScheduleFreeState:
-        step = jnp.zeros([], jnp.int32)
-        lr = rate_of(step)
+    def init(step: Array, lr: Array, params: Any) -> ScheduleFreeState:
         return ScheduleFreeState(
             step,
             lr,
             largest_rate=jnp.zeros_like(lr),
             weight_sum=jnp.zeros_like(lr),
-            b1=jnp.asarray(b1, lr.dtype),
-            # A copy: params and state may both be donated to a compiled step.
-            z=jax.tree.map(lambda y: jnp.array(computed(y)), params),
-            v=jax.tree.map(lambda y: start(computed(y)), params),
+            b1=jnp.array(b1, lr.dtype),
+            z=copied(computed(params)),
+            v=start(params),
         )
 
-    def update(
-        grads: Any, state: ScheduleFreeState, params: Any = None, **extra: Any
+    def step(
+        grads: Any, state: ScheduleFreeState, params: Any, lr: Array, **extra: Any
     ) -> tuple[Any, ScheduleFreeState]:
-        check_params(rule, params)
-        lr = rate_of(state.step)
-        t = (state.step + 1).astype(lr.dtype)
-        g, y = computed_tree(grads), computed_tree(params)
-
+        g, y = computed(grads), computed(params)
         largest = jnp.maximum(state.largest_rate, lr)
         w = largest**weight_lr_power
         weight_sum = state.weight_sum + w
-        c = jnp.where(weight_sum > 0, w / jnp.where(weight_sum > 0, weight_sum, 1.0), 0.0)
+        c = quotient(w, weight_sum)
 
-        structure: Any = jax.tree.structure(g)
-        pairs = [
-            direction(g, v, t)
-            for g, v in zip(jax.tree.leaves(g), structure.flatten_up_to(state.v), strict=True)
-        ]
-        directions = jax.tree.unflatten(structure, [d for d, _ in pairs])
-        v = jax.tree.unflatten(structure, [v for _, v in pairs])
-
+        d, v = direction(g, state.v, (state.step + 1).astype(lr.dtype))
         x = _average(y, state.z, state.b1)
-        z = jax.tree.map(
-            lambda z, d, y: z - lr * with_decay(d, weight_decay, y), state.z, directions, y
-        )
+        z = jax.tree.map(lambda z, d, y: z - lr * with_decay(d, weight_decay, y), state.z, d, y)
         x = jax.tree.map(lambda x, z: (1 - c) * x + c * z, x, z)
         u = jax.tree.map(lambda x, z, y: (1 - b1) * z + b1 * x - y, x, z, y)
-        new = ScheduleFreeState(
-            optax.safe_increment(state.step),
-            lr,
-            largest_rate=largest,
-            weight_sum=weight_sum,
-            b1=state.b1,
-            z=z,
-            v=v,
-        )
-        return like(u, params), like(new, state)
+        return u, state._replace(largest_rate=largest, weight_sum=weight_sum, z=z, v=v)
 
-    return optax.GradientTransformationExtraArgs(init, update)
+    return treewise(rule, warmed_up, init, step)
 
 
 def _average(y: Any, z: Any, b1: Hyper) -> Any:

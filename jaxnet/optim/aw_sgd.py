@@ -7,9 +7,16 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from jaxnet.optim.descent import check_count
-from jaxnet.optim.leafwise import check_params, computed
-from jaxnet.optim.rates import Hyper, LearningRate, check_learning_rate, check_nonnegative, rate_at
+from jaxnet.optim.rates import (
+    Hyper,
+    LearningRate,
+    check_count,
+    check_learning_rate,
+    check_number,
+    rate_at,
+)
+from jaxnet.optim.treewise import treewise
+from jaxnet.optim.whole_tree import computed
 
 
 class AwSgdState(NamedTuple):
@@ -72,31 +79,25 @@ def aw_sgd(
 
     Reference: Bouchard, Trouillon, Perez & Gaidon (2015).
     """
-    check_learning_rate("aw_sgd", learning_rate)
     check_count("aw_sgd", "examples", examples)
-    check_nonnegative("aw_sgd", "sampler_rate", sampler_rate)
-    if isinstance(uniform, int | float) and not 0 <= uniform <= 1:
-        raise ValueError(f"aw_sgd: uniform must be in [0, 1], got {uniform!r}")
+    check_learning_rate("aw_sgd", sampler_rate, "sampler_rate")
+    check_number("aw_sgd", "uniform", uniform, lambda v: 0 <= v <= 1, "in [0, 1]")
 
-    def init(params: Any) -> AwSgdState:
-        zero = jnp.zeros([], jnp.int32)
-        tau = jnp.zeros(examples, jnp.result_type(float))
-        return AwSgdState(zero, rate_at(learning_rate, zero), tau, _probabilities(tau, uniform))
+    def init(step: Array, lr: Array, params: Any) -> AwSgdState:
+        tau = jnp.zeros(examples, lr.dtype)
+        return AwSgdState(step, lr, tau, _probabilities(tau, uniform))
 
-    def update(
+    def step(
         grads: Any,
         state: AwSgdState,
-        params: Any = None,
+        params: Any,
+        lr: Array,
         *,
         rows: Array | None = None,
         squared_norms: Array | None = None,
         **extra: Any,
     ) -> tuple[Any, AwSgdState]:
-        check_params("aw_sgd", params)
-        lr = rate_at(learning_rate, state.step)
-        updates = jax.tree.map(
-            lambda g, x: (-lr * computed(g)).astype(jnp.result_type(x)), grads, params
-        )
+        u = jax.tree.map(lambda g: -lr * g, computed(grads))
         tau = state.tau
         if rows is not None and squared_norms is not None:
             pi = jax.nn.softmax(tau)
@@ -104,10 +105,9 @@ def aw_sgd(
             push = squared_norms.astype(tau.dtype) * share / rows.size
             eta = rate_at(sampler_rate, state.step)
             tau = tau + eta * (jnp.zeros_like(tau).at[rows].add(push) - jnp.sum(push) * pi)
-        step = optax.safe_increment(state.step)
-        return updates, AwSgdState(step, lr, tau, _probabilities(tau, uniform))
+        return u, state._replace(tau=tau, probabilities=_probabilities(tau, uniform))
 
-    return optax.GradientTransformationExtraArgs(init, update)
+    return treewise("aw_sgd", learning_rate, init, step)
 
 
 def draw(state: Any, key: Array, batch_size: int) -> tuple[Array, Array]:

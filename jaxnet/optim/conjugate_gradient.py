@@ -8,7 +8,7 @@ from jax import Array
 
 from jaxnet.optim.descent import Direction, descent
 from jaxnet.optim.line_search import ValueAndGrad
-from jaxnet.optim.rates import Hyper
+from jaxnet.optim.rates import Hyper, check_choice
 
 FORMULAS = ("fletcher_reeves", "polak_ribiere", "hestenes_stiefel", "dai_yuan", "hager_zhang")
 
@@ -66,10 +66,7 @@ def conjugate_gradient(
     References: Fletcher & Reeves (1964); Polak & Ribiere (1969), Gilbert & Nocedal (1992);
     Hestenes & Stiefel (1952); Dai & Yuan (1999); Hager & Zhang (2005).
     """
-    if formula not in FORMULAS:
-        raise ValueError(
-            f"conjugate_gradient: formula must be one of {', '.join(FORMULAS)}, got {formula!r}"
-        )
+    check_choice("conjugate_gradient", "formula", formula, FORMULAS)
 
     def init(x: Array) -> Conjugate:
         return Conjugate(jnp.zeros_like(x))

@@ -7,16 +7,15 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from jaxnet.optim.leafwise import check_params
 from jaxnet.optim.rates import (
     Hyper,
     LearningRate,
     check_decay,
-    check_learning_rate,
     check_nonnegative,
-    rate_at,
+    check_positive,
 )
-from jaxnet.optim.whole_tree import check_positive, computed_tree, dot, like, total, zeros
+from jaxnet.optim.treewise import treewise
+from jaxnet.optim.whole_tree import computed, copied, dot, quotient, total, zeros
 
 
 class ProdigyState(NamedTuple):
@@ -87,53 +86,47 @@ def prodigy(
         learning_rate: lr, a factor on d: a number, an array or an optax schedule that starts at
             about 1.
         betas: b1 and b2, decays of the averages of the gradient and of its square, in [0, 1).
-        beta3: b3, decay of the sums that d is estimated from, in [0, 1); None is sqrt(b2).
+        beta3: b3, decay of the sums that d is estimated from, in [0, 1); None for sqrt(b2).
         eps: Keeps the denominator from 0.
         estim_lr0: d0, the first estimate, positive and smaller than the distance.
-        estim_lr_coef: coef, a factor on the estimates, the one to tune.
-        weight_decay: wd, decoupled.
+        estim_lr_coef: coef, a factor on the estimates, not negative; the one to tune.
+        weight_decay: wd, not negative.
         safeguard_warmup: Whether s takes d instead of l, so that a warm-up of lr cannot make d
             too large.
         use_bias_correction: Whether l has Adam's correction.
 
     Returns:
-        An optax gradient transformation whose `update` needs `params`; its state holds x0, m, v
-        and s, four times the parameters.
+        An optax gradient transformation; its state holds x0, m, v and s, four times the parameters.
 
     Raises:
-        ValueError: A hyperparameter is out of range, or `update` got no params.
+        ValueError: A hyperparameter is out of range.
 
-    Reference: Mishchenko & Defazio (2024), Prodigy.
+    Reference: Mishchenko & Defazio (2023).
     """
     b1, b2 = betas
-    b3 = b2**0.5 if beta3 is None else beta3
     d0 = estim_lr0
-    _check("prodigy", learning_rate, betas, eps, estim_lr0, weight_decay)
+    _check("prodigy", b1, b2, eps, d0, weight_decay)
+    b3 = b2**0.5 if beta3 is None else beta3
     check_decay("prodigy", "beta3", b3)
     check_nonnegative("prodigy", "estim_lr_coef", estim_lr_coef)
 
-    def init(params: Any) -> ProdigyState:
-        step = jnp.zeros([], jnp.int32)
-        lr = rate_at(learning_rate, step)
+    def init(step: Array, lr: Array, params: Any) -> ProdigyState:
         return ProdigyState(
             step,
             lr,
-            d=jnp.asarray(d0, lr.dtype),
+            d=jnp.array(d0, lr.dtype),
             r=jnp.zeros_like(lr),
-            # A copy: params and state may both be donated to a compiled step.
-            x0=jax.tree.map(jnp.array, params),
+            x0=copied(params),
             m=zeros(params),
             v=zeros(params),
             s=zeros(params),
         )
 
-    def update(
-        grads: Any, state: ProdigyState, params: Any = None, **extra: Any
+    def step(
+        grads: Any, state: ProdigyState, params: Any, lr: Array, **extra: Any
     ) -> tuple[Any, ProdigyState]:
-        check_params("prodigy", params)
-        lr = rate_at(learning_rate, state.step)
         t = (state.step + 1).astype(lr.dtype)
-        g, x, x0 = computed_tree(grads), computed_tree(params), computed_tree(state.x0)
+        g, x, x0 = computed(grads), computed(params), computed(state.x0)
         d = state.d
         rate = d * lr * _correction(b1, b2, t) if use_bias_correction else d * lr
         in_s = d if safeguard_warmup else rate
@@ -143,16 +136,13 @@ def prodigy(
         s = jax.tree.map(lambda s, g: b3 * s + d / d0 * in_s * g, state.s, g)
         m = jax.tree.map(lambda m, g: b1 * m + (1 - b1) * d * g, state.m, g)
         v = jax.tree.map(lambda v, g: b2 * v + (1 - b2) * d**2 * g**2, state.v, g)
-        d_new = jnp.maximum(d, _ratio(estim_lr_coef * r, total(jax.tree.map(jnp.abs, s))))
+        d_new = jnp.maximum(d, quotient(estim_lr_coef * r, total(jax.tree.map(jnp.abs, s))))
         u = jax.tree.map(
             lambda m, v, x: -rate * (m / (jnp.sqrt(v) + d_new * eps) + weight_decay * x), m, v, x
         )
-        new = ProdigyState(
-            optax.safe_increment(state.step), lr, d=d_new, r=r, x0=state.x0, m=m, v=v, s=s
-        )
-        return like(u, params), like(new, state)
+        return u, state._replace(d=d_new, r=r, m=m, v=v, s=s)
 
-    return optax.GradientTransformationExtraArgs(init, update)
+    return treewise("prodigy", learning_rate, init, step)
 
 
 def dadapt_adamw(
@@ -188,37 +178,37 @@ def dadapt_adamw(
         betas: b1 and b2, decays of the averages of the gradient and of its square, in [0, 1).
         eps: Keeps the denominators from 0.
         estim_lr0: d0, the first estimate, positive and smaller than the distance.
-        weight_decay: wd, decoupled.
+        weight_decay: wd, not negative.
         use_bias_correction: Whether l has Adam's correction.
 
     Returns:
-        An optax gradient transformation whose `update` needs `params`; its state holds m, v and
-        s, three times the parameters.
+        An optax gradient transformation; its state holds m, v and s, three times the parameters.
 
     Raises:
-        ValueError: A hyperparameter is out of range, or `update` got no params.
+        ValueError: A hyperparameter is out of range.
 
-    Reference: Defazio & Mishchenko (2023), Learning-Rate-Free Learning by D-Adaptation.
+    Reference: Defazio & Mishchenko (2023).
     """
     b1, b2 = betas
+    _check("dadapt_adamw", b1, b2, eps, estim_lr0, weight_decay)
     b3 = b2**0.5
-    _check("dadapt_adamw", learning_rate, betas, eps, estim_lr0, weight_decay)
 
-    def init(params: Any) -> DAdaptState:
-        step = jnp.zeros([], jnp.int32)
-        lr = rate_at(learning_rate, step)
-        d = jnp.asarray(estim_lr0, lr.dtype)
+    def init(step: Array, lr: Array, params: Any) -> DAdaptState:
         return DAdaptState(
-            step, lr, d=d, r=jnp.zeros_like(lr), m=zeros(params), v=zeros(params), s=zeros(params)
+            step,
+            lr,
+            d=jnp.array(estim_lr0, lr.dtype),
+            r=jnp.zeros_like(lr),
+            m=zeros(params),
+            v=zeros(params),
+            s=zeros(params),
         )
 
-    def update(
-        grads: Any, state: DAdaptState, params: Any = None, **extra: Any
+    def step(
+        grads: Any, state: DAdaptState, params: Any, lr: Array, **extra: Any
     ) -> tuple[Any, DAdaptState]:
-        check_params("dadapt_adamw", params)
-        lr = rate_at(learning_rate, state.step)
         t = (state.step + 1).astype(lr.dtype)
-        g, x = computed_tree(grads), computed_tree(params)
+        g, x = computed(grads), computed(params)
         d = state.d
         rate = d * lr * _correction(b1, b2, t) if use_bias_correction else d * lr
 
@@ -227,14 +217,13 @@ def dadapt_adamw(
         s = jax.tree.map(lambda s, g: b3 * s + (1 - b3) * rate * g, state.s, g)
         m = jax.tree.map(lambda m, g: b1 * m + (1 - b1) * rate * g, state.m, g)
         v = jax.tree.map(lambda v, g: b2 * v + (1 - b2) * g**2, state.v, g)
-        d_new = jnp.maximum(d, _ratio(r, (1 - b3) * total(jax.tree.map(jnp.abs, s))))
+        d_new = jnp.maximum(d, quotient(r, (1 - b3) * total(jax.tree.map(jnp.abs, s))))
         u = jax.tree.map(
             lambda m, v, x: -m / (jnp.sqrt(v) + eps) - rate * weight_decay * x, m, v, x
         )
-        new = DAdaptState(optax.safe_increment(state.step), lr, d=d_new, r=r, m=m, v=v, s=s)
-        return like(u, params), like(new, state)
+        return u, state._replace(d=d_new, r=r, m=m, v=v, s=s)
 
-    return optax.GradientTransformationExtraArgs(init, update)
+    return treewise("dadapt_adamw", learning_rate, init, step)
 
 
 def _correction(b1: Hyper, b2: Hyper, t: Array) -> Array:
@@ -242,24 +231,12 @@ def _correction(b1: Hyper, b2: Hyper, t: Array) -> Array:
     return jnp.sqrt(1 - b2**t) / (1 - b1**t)
 
 
-def _ratio(numerator: Array, denominator: Array) -> Array:
-    """The quotient, and 0 where the denominator, which is not negative, is 0."""
-    some = denominator > 0
-    return jnp.where(some, numerator / jnp.where(some, denominator, 1.0), 0.0)
-
-
 def _check(
-    rule: str,
-    learning_rate: LearningRate,
-    betas: tuple[Hyper, Hyper],
-    eps: Hyper,
-    estim_lr0: Hyper,
-    weight_decay: Hyper,
+    rule: str, b1: Hyper, b2: Hyper, eps: Hyper, estim_lr0: Hyper, weight_decay: Hyper
 ) -> None:
-    """Refuse hyperparameters that are Python numbers out of range."""
-    check_learning_rate(rule, learning_rate)
-    check_decay(rule, "betas[0]", betas[0])
-    check_decay(rule, "betas[1]", betas[1])
+    """Refuse hyperparameters that are plain numbers out of range."""
+    check_decay(rule, "betas[0]", b1)
+    check_decay(rule, "betas[1]", b2)
     check_nonnegative(rule, "eps", eps)
     check_positive(rule, "estim_lr0", estim_lr0)
     check_nonnegative(rule, "weight_decay", weight_decay)

@@ -8,9 +8,10 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from jaxnet.optim.leafwise import check_params, computed
 from jaxnet.optim.line_search import ValueAndGrad, line_search
-from jaxnet.optim.rates import Hyper
+from jaxnet.optim.rates import Hyper, check_count, check_number
+from jaxnet.optim.transformation import transformation
+from jaxnet.optim.whole_tree import computed
 
 
 class Counts(NamedTuple):
@@ -107,13 +108,12 @@ def descent(
     def update(
         grads: Any,
         state: DescentState,
-        params: Any = None,
+        params: Any,
         *,
         value: Any = None,
         value_fn: Callable[[Any], Array] | None = None,
         **extra: Any,
     ) -> tuple[Any, DescentState]:
-        check_params(rule, params)
         if value is None or value_fn is None:
             raise ValueError(f"{rule}: update needs the loss: value=value, value_fn=value_fn")
         x, g = flat(params), flat(grads).astype(flat(params).dtype)
@@ -161,7 +161,7 @@ def descent(
         )
         return unflat(jnp.where(moved, s, 0), params), new_state
 
-    return optax.GradientTransformationExtraArgs(init_tree, update)
+    return transformation(rule, init_tree, update)
 
 
 def flat(tree: Any) -> Array:
@@ -191,15 +191,8 @@ def pick(yes: Array, a: Any, b: Any) -> Any:
 def check_wolfe(rule: str, c1: Hyper, c2: Hyper, max_evaluations: int) -> None:
     """Refuse constants of the line search that are Python numbers out of range."""
     for name, value in (("c1", c1), ("c2", c2)):
-        if isinstance(value, int | float) and not 0 < value < 1:
-            raise ValueError(f"{rule}: {name} must be in (0, 1), got {value!r}")
+        check_number(rule, name, value, lambda v: 0 < v < 1, "in (0, 1)")
     numbers = isinstance(c1, int | float) and isinstance(c2, int | float)
     if numbers and not c1 < c2:
         raise ValueError(f"{rule}: c1 must be less than c2, got c1={c1!r} and c2={c2!r}")
     check_count(rule, "max_evaluations", max_evaluations)
-
-
-def check_count(rule: str, name: str, value: int) -> None:
-    """Refuse a number of things that is not a positive whole number."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{rule}: {name} must be a whole number >= 1, got {value!r}")

@@ -6,9 +6,15 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from jaxnet.optim.layerwise import by_mask
-from jaxnet.optim.leafwise import Mask, leafwise
-from jaxnet.optim.rates import Hyper, LearningRate, check_decay, check_nonnegative
+from jaxnet.optim.leafwise import Mask, leafwise, with_decay
+from jaxnet.optim.rates import (
+    Hyper,
+    LearningRate,
+    check_count,
+    check_decay,
+    check_nonnegative,
+    check_positive,
+)
 
 
 class Factored(NamedTuple):
@@ -84,7 +90,7 @@ def adafactor(
         learning_rate: A number, an array or an optax schedule in the place of rho_t; None for the
             paper's.
         min_dim_size_to_factor: Factor a leaf if two of its axes are at least this long.
-        decay_rate: c.
+        decay_rate: c, not negative.
         decay_offset: The step at which fine-tuning began.
         multiply_by_parameter_scale: Whether max(eps2, rms(x)) is a factor of the step.
         clipping_threshold: d, positive; None for no clipping.
@@ -98,21 +104,25 @@ def adafactor(
         min_scale: eps2, which lets leaves of zeros move.
 
     Returns:
-        An optax gradient transformation; its state holds R and C, rows + columns numbers a
-        matrix; one times the parameters for leaves that are not factored, and one more with
-        momentum.
+        An optax gradient transformation; its state holds R and C, rows + columns numbers a matrix;
+        one times the parameters for leaves that are not factored, and one more with momentum.
 
     Raises:
         ValueError: A hyperparameter is out of range.
 
     Reference: Shazeer & Stern (2018), Algorithms 4 and 5.
     """
-    for name, value in (("decay_rate", decay_rate), ("eps", eps), ("min_scale", min_scale)):
-        check_nonnegative("adafactor", name, value)
-    check_positive("adafactor", "clipping_threshold", clipping_threshold)
+    check_count("adafactor", "min_dim_size_to_factor", min_dim_size_to_factor)
+    check_nonnegative("adafactor", "decay_rate", decay_rate)
+    check_nonnegative("adafactor", "decay_offset", decay_offset)
+    if clipping_threshold is not None:
+        check_positive("adafactor", "clipping_threshold", clipping_threshold)
     if momentum is not None:
         check_decay("adafactor", "momentum", momentum)
-    check_nonnegative("adafactor", "weight_decay_rate", weight_decay_rate)
+    if weight_decay_rate is not None:
+        check_nonnegative("adafactor", "weight_decay_rate", weight_decay_rate)
+    check_nonnegative("adafactor", "eps", eps)
+    check_nonnegative("adafactor", "min_scale", min_scale)
 
     def axes_of(x: Array) -> Axes | None:
         return factored_axes(x.shape, min_dim_size_to_factor) if factored else None
@@ -125,28 +135,25 @@ def adafactor(
         r, c = (jnp.zeros_like(x, shape=without(x.shape, axis)) for axis in reversed(axes))
         return AdafactorLeaf(Factored(r, c), m)
 
-    def rule(wd: Hyper) -> optax.GradientTransformationExtraArgs:
-        def step(
-            g: Array, s: AdafactorLeaf, x: Array, lr: Array, t: Array
-        ) -> tuple[Array, AdafactorLeaf]:
-            b = 1 - (t - decay_offset) ** -decay_rate
-            u, v = scaled(g, s.v, b, eps, axes_of(x))
-            if clipping_threshold is not None:
-                u = u / jnp.maximum(1, rms(u) / clipping_threshold)
-            u = lr * u
-            if multiply_by_parameter_scale:
-                u = jnp.maximum(min_scale, rms(x)) * u
-            m: Any = ()
-            if momentum is not None:
-                m = u = momentum * s.m + (1 - momentum) * u
-            return -u - wd * x, AdafactorLeaf(v, m)
+    def step(
+        g: Array, s: AdafactorLeaf, x: Array, lr: Array, t: Array, decays: bool
+    ) -> tuple[Array, AdafactorLeaf]:
+        b = 1 - (t - decay_offset) ** -decay_rate
+        u, v = scaled(g, s.v, b, eps, axes_of(x))
+        if clipping_threshold is not None:
+            u = u / jnp.maximum(1, rms(u) / clipping_threshold)
+        u = lr * u
+        if multiply_by_parameter_scale:
+            u = jnp.maximum(min_scale, rms(x)) * u
+        m: Any = ()
+        if momentum is not None:
+            m = u = momentum * s.m + (1 - momentum) * u
+        if weight_decay_rate is not None and decays:
+            u = with_decay(u, weight_decay_rate, x)
+        return -u, AdafactorLeaf(v, m)
 
-        rate = paper_rate if learning_rate is None else learning_rate
-        return leafwise("adafactor", rate, init, step)
-
-    if weight_decay_rate is None:
-        return rule(0.0)
-    return by_mask(weight_decay_mask, rule(weight_decay_rate), rule(0.0))
+    rate = paper_rate if learning_rate is None else learning_rate
+    return leafwise("adafactor", rate, init, step, masks=(weight_decay_mask,))
 
 
 def paper_rate(step: Array) -> Array:
@@ -155,17 +162,17 @@ def paper_rate(step: Array) -> Array:
 
 
 def factored_axes(shape: tuple[int, ...], least: int) -> Axes | None:
-    """The second largest and the largest axis, or None if one is shorter than `least` (or 1)."""
+    """The second largest and the largest axis, or None if one is shorter than `least`."""
     if len(shape) < 2:
         return None
     second, first = sorted(range(len(shape)), key=lambda axis: shape[axis])[-2:]
-    return (second, first) if shape[second] >= max(least, 1) else None
+    return (second, first) if shape[second] >= least else None
 
 
 def scaled(
     g: Array, s: Factored | Whole, b: Array, eps: Hyper, axes: Axes | None
 ) -> tuple[Array, Factored | Whole]:
-    """G / sqrt(V), and the new averages."""
+    """The U = g / sqrt(V) of `adafactor`, and the new averages."""
     square = g**2 + eps
     if isinstance(s, Whole) or axes is None:
         v = b * s[0] + (1 - b) * square
@@ -243,9 +250,3 @@ def rms(x: Array) -> Array:
 def without(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
     """A shape with one axis taken out."""
     return shape[:axis] + shape[axis + 1 :]
-
-
-def check_positive(rule: str, name: str, value: Hyper | None) -> None:
-    """Raise a ValueError for a hyperparameter that is a Python number and not positive."""
-    if isinstance(value, int | float) and not 0 < value < float("inf"):
-        raise ValueError(f"{rule}: {name} must be a finite number > 0, got {value!r}")

@@ -2,16 +2,21 @@
 
 from collections.abc import Callable
 
-import jax.numpy as jnp
 import optax
 from jax import Array
 
-from jaxnet.optim.leafwise import Accumulator, leafwise
+from jaxnet.optim.leafwise import Accumulator, leafwise, zeros_of
 from jaxnet.optim.rates import Hyper, LearningRate, check_decay
 
 
 def gd(learning_rate: LearningRate) -> optax.GradientTransformationExtraArgs:
-    """Gradient descent: x := x - lr g, with g the gradient at x.
+    """Gradient descent.
+
+        x := x - lr g
+
+    with g the gradient at x.
+
+    Differs from: nothing; it is `optax.sgd(lr)`, and PyTorch's `SGD` without momentum.
 
     Args:
         learning_rate: lr, a number, an array or an optax schedule.
@@ -20,18 +25,15 @@ def gd(learning_rate: LearningRate) -> optax.GradientTransformationExtraArgs:
         An optax gradient transformation without state.
 
     Raises:
-        ValueError: The learning rate is negative or not finite.
+        ValueError: A hyperparameter is out of range.
 
     References: Cauchy (1847); with random batches, Robbins & Monro (1951).
     """
 
-    def init(x: Array) -> tuple[()]:
-        return ()
-
     def step(g: Array, s: tuple[()], x: Array, lr: Array, t: Array) -> tuple[Array, tuple[()]]:
         return -lr * g, ()
 
-    return leafwise("gd", learning_rate, init, step)
+    return leafwise("gd", learning_rate, lambda x: (), step)
 
 
 def momentum(
@@ -80,9 +82,10 @@ def nesterov(
         v := mu v + g(theta - lr mu v)
         theta := theta - lr v
 
-    so the gradient is taken where it is due without a second evaluation. This is optax's
-    `sgd(nesterov=True)` and PyTorch's `SGD(nesterov=True)`. For the sequence of momenta that
-    Nesterov's convergence rate needs, see `nag`.
+    so the gradient is taken where it is due without a second evaluation. For the sequence of
+    momenta that Nesterov's convergence rate needs, see `nag`.
+
+    Differs from: nothing; optax and PyTorch have this form, and lr outside the velocity, too.
 
     Args:
         learning_rate: lr, a number, an array or an optax schedule.
@@ -131,14 +134,11 @@ def _with_velocity(
     mu: Hyper,
     direction: Callable[[Hyper, Array, Array], Array],
 ) -> optax.GradientTransformationExtraArgs:
-    """V := mu v + g, x := x - lr direction(mu, g, v)."""
+    """The rule v := mu v + g, x := x - lr direction(mu, g, v)."""
     check_decay(rule, "momentum", mu)
-
-    def init(x: Array) -> Accumulator:
-        return Accumulator(jnp.zeros_like(x))
 
     def step(g: Array, s: Accumulator, x: Array, lr: Array, t: Array) -> tuple[Array, Accumulator]:
         v = mu * s.v + g
         return -lr * direction(mu, g, v), Accumulator(v)
 
-    return leafwise(rule, learning_rate, init, step)
+    return leafwise(rule, learning_rate, zeros_of(Accumulator), step)

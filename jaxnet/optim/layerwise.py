@@ -1,18 +1,23 @@
 """Rules that set the length of a leaf's step by the norms of the leaf and of its gradient."""
 
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
 
-from jaxnet.optim.adam import check_adam, zero_moments
-from jaxnet.optim.leafwise import Accumulator, Mask, Moments, leafwise, with_decay
-from jaxnet.optim.rates import Hyper, LearningRate, check_decay, check_nonnegative
+from jaxnet.optim.adam import check_adam
+from jaxnet.optim.leafwise import Accumulator, Mask, Moments, leafwise, norm, with_decay, zeros_of
+from jaxnet.optim.rates import (
+    Hyper,
+    LearningRate,
+    check_choice,
+    check_decay,
+    check_nonnegative,
+)
 
 
-class LayerMoments(NamedTuple):
+class NovogradLeaf(NamedTuple):
     """One leaf's state of `novograd`: an array, and a scalar for the whole leaf."""
 
     m: Array
@@ -48,10 +53,10 @@ def lars(
 
     Args:
         learning_rate: lr, a number, an array or an optax schedule.
-        weight_decay: wd, an L2 term; not negative.
+        weight_decay: wd of an L2 term, not negative.
         weight_decay_mask: Which leaves decay: a tree of bools, or a function from the parameters
-            to one. None is all of them.
-        trust_coefficient: eta.
+            to one.
+        trust_coefficient: eta, not negative.
         eps: Keeps the denominator from 0.
         trust_ratio_mask: Which leaves have a lambda; it is 1 for the others. Biases and the
             parameters of normalisation are often left out.
@@ -71,27 +76,20 @@ def lars(
     check_nonnegative("lars", "trust_coefficient", trust_coefficient)
     check_nonnegative("lars", "eps", eps)
     check_decay("lars", "momentum", momentum)
-    if dialect not in ("optax", "paper"):
-        raise ValueError(f"lars: dialect must be 'optax' or 'paper', got {dialect!r}")
+    check_choice("lars", "dialect", dialect, ("optax", "paper"))
 
-    def init(x: Array) -> Accumulator:
-        return Accumulator(jnp.zeros_like(x))
+    def step(
+        g: Array, s: Accumulator, x: Array, lr: Array, t: Array, decays: bool, scaled: bool
+    ) -> tuple[Array, Accumulator]:
+        wd = weight_decay if decays else 0.0
+        u = with_decay(g, wd, x)
+        length = norm(u) if dialect == "optax" else norm(g) + wd * norm(x)
+        trust = ratio(trust_coefficient * norm(x), length, eps) if scaled else 1
+        v = momentum * s.v + lr * trust * u
+        return -(lr * trust * u + momentum * v) if nesterov else -v, Accumulator(v)
 
-    def rule(wd: Hyper, scaled: bool) -> optax.GradientTransformationExtraArgs:
-        def step(
-            g: Array, s: Accumulator, x: Array, lr: Array, t: Array
-        ) -> tuple[Array, Accumulator]:
-            u = with_decay(g, wd, x)
-            length = norm(u) if dialect == "optax" else norm(g) + wd * norm(x)
-            trust = ratio(trust_coefficient * norm(x), length, eps) if scaled else 1
-            v = momentum * s.v + lr * trust * u
-            return -(lr * trust * u + momentum * v) if nesterov else -v, Accumulator(v)
-
-        return leafwise("lars", learning_rate, init, step)
-
-    decaying = by_mask(trust_ratio_mask, rule(weight_decay, True), rule(weight_decay, False))
-    others = by_mask(trust_ratio_mask, rule(0.0, True), rule(0.0, False))
-    return by_mask(weight_decay_mask, decaying, others)
+    masks = (weight_decay_mask, trust_ratio_mask)
+    return leafwise("lars", learning_rate, zeros_of(Accumulator), step, masks=masks)
 
 
 def lamb(
@@ -138,18 +136,17 @@ def lamb(
     check_adam("lamb", b1, b2, eps, eps_root)
     check_nonnegative("lamb", "weight_decay", weight_decay)
 
-    def rule(wd: Hyper) -> optax.GradientTransformationExtraArgs:
-        def step(g: Array, s: Moments, x: Array, lr: Array, t: Array) -> tuple[Array, Moments]:
-            m = b1 * s.m + (1 - b1) * g
-            v = b2 * s.v + (1 - b2) * g**2
-            m_hat, v_hat = m / (1 - b1**t), v / (1 - b2**t)
-            r = m_hat / (jnp.sqrt(v_hat + eps_root) + eps)
-            u = with_decay(r, wd, x)
-            return -lr * ratio(norm(x), norm(u)) * u, Moments(m, v)
+    def step(
+        g: Array, s: Moments, x: Array, lr: Array, t: Array, decays: bool
+    ) -> tuple[Array, Moments]:
+        m = b1 * s.m + (1 - b1) * g
+        v = b2 * s.v + (1 - b2) * g**2
+        m_hat, v_hat = m / (1 - b1**t), v / (1 - b2**t)
+        r = m_hat / (jnp.sqrt(v_hat + eps_root) + eps)
+        u = with_decay(r, weight_decay if decays else 0.0, x)
+        return -lr * ratio(norm(x), norm(u)) * u, Moments(m, v)
 
-        return leafwise("lamb", learning_rate, zero_moments, step)
-
-    return by_mask(mask, rule(weight_decay), rule(0.0))
+    return leafwise("lamb", learning_rate, zeros_of(Moments), step, masks=(mask,))
 
 
 def novograd(
@@ -180,7 +177,7 @@ def novograd(
         b2: Decay of the average of the squared norm, in [0, 1).
         eps: Keeps the denominator from 0.
         eps_root: The same, inside the root.
-        weight_decay: wd, added to the normalised gradient; not negative.
+        weight_decay: wd, not negative.
 
     Returns:
         An optax gradient transformation; its state holds m, one times the parameters, and v.
@@ -194,16 +191,16 @@ def novograd(
     check_adam("novograd", b1, b2, eps, eps_root)
     check_nonnegative("novograd", "weight_decay", weight_decay)
 
-    def init(x: Array) -> LayerMoments:
-        return LayerMoments(jnp.zeros_like(x), jnp.zeros([], x.dtype))
+    def init(x: Array) -> NovogradLeaf:
+        return NovogradLeaf(jnp.zeros_like(x), jnp.zeros([], x.dtype))
 
     def step(
-        g: Array, s: LayerMoments, x: Array, lr: Array, t: Array
-    ) -> tuple[Array, LayerMoments]:
+        g: Array, s: NovogradLeaf, x: Array, lr: Array, t: Array
+    ) -> tuple[Array, NovogradLeaf]:
         square = jnp.sum(g**2)
         v = jnp.where(t == 1, square, b2 * s.v + (1 - b2) * square)
         m = b1 * s.m + with_decay(g / (jnp.sqrt(v + eps_root) + eps), weight_decay, x)
-        return -lr * m, LayerMoments(m, v)
+        return -lr * m, NovogradLeaf(m, v)
 
     return leafwise("novograd", learning_rate, init, step)
 
@@ -223,7 +220,7 @@ def fromage(
 
     Args:
         learning_rate: lr, a number, an array or an optax schedule.
-        min_norm: The least that a norm counts for. If it is 0, the ratio is 1 where a norm is 0.
+        min_norm: The least that a norm counts for; if it is 0, the ratio is 1 where a norm is 0.
 
     Returns:
         An optax gradient transformation without state.
@@ -235,9 +232,6 @@ def fromage(
     """
     check_nonnegative("fromage", "min_norm", min_norm)
 
-    def init(x: Array) -> tuple[()]:
-        return ()
-
     def step(g: Array, s: tuple[()], x: Array, lr: Array, t: Array) -> tuple[Array, tuple[()]]:
         trust = ratio(jnp.maximum(norm(x), min_norm), jnp.maximum(norm(g), min_norm))
         root = jnp.sqrt(1 + lr**2)
@@ -245,31 +239,10 @@ def fromage(
         shrink = -(lr**2) / (root * (1 + root))
         return -lr / root * trust * g + shrink * x, ()
 
-    return leafwise("fromage", learning_rate, init, step)
-
-
-def norm(x: Array) -> Array:
-    """The Euclidean norm of all entries of a leaf."""
-    return jnp.sqrt(jnp.sum(x**2))
+    return leafwise("fromage", learning_rate, lambda x: (), step)
 
 
 def ratio(above: Array, below: Array, eps: Hyper = 0.0) -> Array:
     """`above / (below + eps)`, or 1 where one of the two norms is 0."""
     positive = (above > 0) & (below > 0)
     return jnp.where(positive, above / (jnp.where(positive, below, 1) + eps), 1)
-
-
-def by_mask(
-    mask: Mask,
-    chosen: optax.GradientTransformationExtraArgs,
-    others: optax.GradientTransformationExtraArgs,
-) -> optax.GradientTransformationExtraArgs:
-    """One rule for the leaves that a mask chooses, and one for the others."""
-    if mask is None:
-        return chosen
-
-    def labels(params: Any) -> Any:
-        tree = mask(params) if callable(mask) else mask
-        return jax.tree.map(lambda m: "chosen" if m else "others", tree)
-
-    return optax.partition({"chosen": chosen, "others": others}, labels)

@@ -1,15 +1,16 @@
 """The shape that most rules share: every leaf of the parameters is updated by itself."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
-from jax.typing import ArrayLike
 
-from jaxnet.optim.rates import Hyper, LearningRate, check_learning_rate, check_nonnegative, rate_at
+from jaxnet.optim.rates import Hyper, LearningRate, check_nonnegative
+from jaxnet.optim.treewise import treewise
+from jaxnet.optim.whole_tree import computed
 
 Mask: TypeAlias = Any
 """Which leaves decay: a tree of bools in the structure of the parameters (or a prefix of it), or a
@@ -45,10 +46,11 @@ def leafwise(
     rule: str,
     learning_rate: LearningRate,
     init: Callable[[Array], Any],
-    step: Callable[[Array, Any, Array, Array, Array], tuple[Array, Any]],
+    step: Callable[..., tuple[Array, Any]],
     *,
     weight_decay: Hyper = 0.0,
     mask: Mask = None,
+    masks: Sequence[Mask] = (),
 ) -> optax.GradientTransformationExtraArgs:
     """Make an optimizer of a rule for one leaf.
 
@@ -64,54 +66,38 @@ def leafwise(
             the new state.
         weight_decay: wd of decoupled weight decay, which adds -lr wd x to u.
         mask: Which leaves decay.
+        masks: Others that `step` asks for: after t it gets what each says of the leaf, a bool.
 
     Returns:
-        An optax gradient transformation whose `update` needs `params`.
+        An optax gradient transformation.
     """
-    check_learning_rate(rule, learning_rate)
     check_nonnegative(rule, "weight_decay", weight_decay)
+    if _is_zero(weight_decay):
+        mask = False
 
-    def init_tree(params: Any) -> LeafwiseState:
-        zero = jnp.zeros([], jnp.int32)
-        leaves = jax.tree.map(lambda x: init(computed(x)), params)
-        return LeafwiseState(zero, rate_at(learning_rate, zero), leaves)
+    def init_tree(count: Array, lr: Array, params: Any) -> LeafwiseState:
+        return LeafwiseState(count, lr, jax.tree.map(lambda x: init(computed(x)), params))
 
-    def update(
-        grads: Any, state: LeafwiseState, params: Any = None, **extra: Any
+    def step_tree(
+        grads: Any, state: LeafwiseState, params: Any, lr: Array, **extra: Any
     ) -> tuple[Any, LeafwiseState]:
-        check_params(rule, params)
-        lr = rate_at(learning_rate, state.step)
-        structure: Any = jax.tree.structure(grads)
-        decays = _decaying(mask, params)
-        updates, leaves = [], []
-        for g, s, x, decay in zip(
-            jax.tree.leaves(grads),
-            structure.flatten_up_to(state.leaves),
-            structure.flatten_up_to(params),
-            decays,
-            strict=True,
-        ):
-            g, x = computed(g), computed(x)
-            t = (state.step + 1).astype(x.dtype)
-            u, s_new = step(g, s, x, lr.astype(x.dtype), t)
-            if decay and not _is_zero(weight_decay):
-                u = u - lr.astype(x.dtype) * weight_decay * x
-            updates.append(u)
-            leaves.append(jax.tree.map(lambda new, old: new.astype(old.dtype), s_new, s))
-        like = structure.flatten_up_to(params)
-        updates = [u.astype(x.dtype) for u, x in zip(updates, like, strict=True)]
-        new_state = LeafwiseState(
-            optax.safe_increment(state.step), lr, jax.tree.unflatten(structure, leaves)
-        )
-        return jax.tree.unflatten(structure, updates), new_state
+        def leaf(g: Array, x: Array, s: Any, decays: bool, *flags: bool) -> tuple[Array, Any]:
+            rate, t = lr.astype(x.dtype), (state.step + 1).astype(x.dtype)
+            u, s = step(g, s, x, rate, t, *flags)
+            return u - rate * weight_decay * x if decays else u, s
 
-    return optax.GradientTransformationExtraArgs(init_tree, update)
+        flags = [spread(m, params) for m in (mask, *masks)]
+        pairs = jax.tree.map(leaf, computed(grads), computed(params), state.leaves, *flags)
+        updates = jax.tree.map(lambda _, pair: pair[0], grads, pairs)
+        leaves = jax.tree.map(lambda _, pair: pair[1], grads, pairs)
+        return updates, state._replace(leaves=leaves)
+
+    return treewise(rule, learning_rate, init_tree, step_tree)
 
 
-def computed(x: ArrayLike) -> Array:
-    """A leaf in the type it is computed in: its own, or float32 for half precision."""
-    x = jnp.asarray(x)
-    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+def zeros_of(kind: Any) -> Callable[[Array], Any]:
+    """The `init` of a leaf's state whose arrays all are as large as the leaf and start at 0."""
+    return lambda x: kind(*(jnp.zeros_like(x) for _ in kind._fields))
 
 
 def with_decay(g: Array, weight_decay: Hyper, x: Array) -> Array:
@@ -119,19 +105,17 @@ def with_decay(g: Array, weight_decay: Hyper, x: Array) -> Array:
     return g if _is_zero(weight_decay) else g + weight_decay * x
 
 
-def check_params(rule: str, params: Any) -> None:
-    """Raise a ValueError if `update` was called without the parameters."""
-    if params is None:
-        raise ValueError(f"{rule}: update needs the parameters: update(grads, state, params)")
-
-
-def _decaying(mask: Mask, params: Any) -> list[bool]:
-    """Whether each leaf decays, in the order of the leaves."""
+def spread(mask: Mask, params: Any) -> Any:
+    """A bool for every leaf of the parameters: whether the mask says so, True without a mask."""
     tree = mask(params) if callable(mask) else mask
     if tree is None:
-        return [True] * len(jax.tree.leaves(params))
-    spread = jax.tree.map(lambda m, part: jax.tree.map(lambda _: bool(m), part), tree, params)
-    return jax.tree.leaves(spread)
+        tree = True
+    return jax.tree.map(lambda m, part: jax.tree.map(lambda _: bool(m), part), tree, params)
+
+
+def norm(x: Array) -> Array:
+    """The Euclidean norm of all entries of a leaf."""
+    return jnp.sqrt(jnp.sum(x**2))
 
 
 def _is_zero(value: Hyper) -> bool:

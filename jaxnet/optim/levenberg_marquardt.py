@@ -9,10 +9,9 @@ import numpy as np
 import optax
 from jax import Array
 
-from jaxnet.optim.descent import Counts, check_count, flat, unflat
-from jaxnet.optim.leafwise import check_params
-from jaxnet.optim.rates import Hyper
-from jaxnet.optim.whole_tree import check_positive
+from jaxnet.optim.descent import Counts, flat, unflat
+from jaxnet.optim.rates import Hyper, check_count, check_positive
+from jaxnet.optim.transformation import transformation
 
 
 class MarquardtState(NamedTuple):
@@ -105,12 +104,11 @@ def levenberg_marquardt(
     def update(
         grads: Any,
         state: MarquardtState,
-        params: Any = None,
+        params: Any,
         *,
         residual_fn: Callable[[Any], Any] | None = None,
         **extra: Any,
     ) -> tuple[Any, MarquardtState]:
-        check_params("levenberg_marquardt", params)
         if residual_fn is None:
             raise ValueError(
                 "levenberg_marquardt: update needs the residuals: residual_fn=residual_fn"
@@ -146,7 +144,7 @@ def levenberg_marquardt(
         )
         return unflat(jnp.where(s.lower, s.delta / d, 0), params), new_state
 
-    return optax.GradientTransformationExtraArgs(init, update)
+    return transformation("levenberg_marquardt", init, update)
 
 
 def search(

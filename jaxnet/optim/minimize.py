@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from jaxnet.optim.descent import Counts, DescentState, check_count, flat, pick
+from jaxnet.optim.descent import Counts, DescentState, flat, pick
 from jaxnet.optim.levenberg_marquardt import MarquardtState
-from jaxnet.optim.rates import check_nonnegative
+from jaxnet.optim.rates import check_count, check_nonnegative
 from jaxnet.optim.states import eval_params
 from jaxnet.optim.zoo import named
 

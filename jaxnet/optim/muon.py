@@ -8,10 +8,16 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from jaxnet.arguments import positive_int
-from jaxnet.optim.adam import zero_moments
-from jaxnet.optim.leafwise import Accumulator, Mask, Moments, leafwise
-from jaxnet.optim.rates import Hyper, LearningRate, check_decay, check_nonnegative
+from jaxnet.optim.leafwise import Accumulator, Mask, Moments, leafwise, norm, zeros_of
+from jaxnet.optim.rates import (
+    Hyper,
+    LearningRate,
+    check_count,
+    check_decay,
+    check_learning_rate,
+    check_nonnegative,
+    check_number,
+)
 
 QUINTIC = (3.4445, -4.7750, 2.0315)
 """Jordan's coefficients: the slope at 0 is steep, and [0, 1] goes to about [0.7, 1.2]."""
@@ -41,7 +47,7 @@ def muon(
         m := beta m + (1 - beta) g
         m^ = beta m / (1 - beta^(t+1)) + (1 - beta) g / (1 - beta^t)
         X := m^ / (|m^|_F + eps)
-        X := a X + (b A + c A^2) X with A = X X^T,  five times
+        X := a X + (b A + c A^2) X with A = X X^T,  ns_steps times
         x := x - lr (sqrt(max(1, out / in)) X + wd x)
 
     Each iteration maps the singular values s of X to a s + b s^3 + c s^5 and keeps its singular
@@ -66,15 +72,15 @@ def muon(
         learning_rate: lr, a number, an array or an optax schedule.
         ns_coeffs: a, b and c.
         ns_steps: The number of iterations.
-        beta: In [0, 1).
+        beta: Decay of the average of the gradient, in [0, 1).
         eps: Keeps the denominators from 0, of matrices and others.
         weight_decay: wd of matrices, not negative.
         weight_decay_mask: Which matrices decay: a tree of bools, or a function from the
             parameters to one.
         nesterov: Whether the momentum of matrices and others is Nesterov's.
-        adam_b1: b1.
-        adam_b2: b2.
-        adam_eps_root: eps_root.
+        adam_b1: b1 of the other leaves, in [0, 1).
+        adam_b2: b2 of the other leaves, in [0, 1).
+        adam_eps_root: eps_root of the other leaves.
         adam_weight_decay: wd of the other leaves, not negative.
         adam_learning_rate: lr of the other leaves; None for the same.
         consistent_rms: r of a factor r sqrt(max(in, out)); None for sqrt(max(1, out / in)).
@@ -90,17 +96,19 @@ def muon(
     References: Jordan, Jin, Boza, You, Cesista, Newhouse & Bernstein (2024); for the factor of
     consistent_rms, Liu et al. (2025).
     """
+    for i, coefficient in enumerate(ns_coeffs):
+        check_number("muon", f"ns_coeffs[{i}]", coefficient, math.isfinite, "a finite number")
+    check_count("muon", "ns_steps", ns_steps)
     check_decay("muon", "beta", beta)
     check_nonnegative("muon", "eps", eps)
-    check_nonnegative("muon", "consistent_rms", consistent_rms)
     check_decay("muon", "adam_b1", adam_b1)
     check_decay("muon", "adam_b2", adam_b2)
     check_nonnegative("muon", "adam_eps_root", adam_eps_root)
     check_nonnegative("muon", "adam_weight_decay", adam_weight_decay)
-    ns_steps = positive_int("muon: ns_steps", ns_steps)
-
-    def init(x: Array) -> Accumulator:
-        return Accumulator(jnp.zeros_like(x))
+    if adam_learning_rate is not None:
+        check_learning_rate("muon", adam_learning_rate, "adam_learning_rate")
+    if consistent_rms is not None:
+        check_nonnegative("muon", "consistent_rms", consistent_rms)
 
     def step(g: Array, s: Accumulator, x: Array, lr: Array, t: Array) -> tuple[Array, Accumulator]:
         m = beta * s.v + (1 - beta) * g
@@ -117,15 +125,24 @@ def muon(
 
     other_rate = learning_rate if adam_learning_rate is None else adam_learning_rate
     matrix = leafwise(
-        "muon", learning_rate, init, step, weight_decay=weight_decay, mask=weight_decay_mask
+        "muon",
+        learning_rate,
+        zeros_of(Accumulator),
+        step,
+        weight_decay=weight_decay,
+        mask=weight_decay_mask,
     )
-    other = leafwise("muon", other_rate, zero_moments, step_other, weight_decay=adam_weight_decay)
+    other = leafwise(
+        "muon", other_rate, zeros_of(Moments), step_other, weight_decay=adam_weight_decay
+    )
     return optax.partition({"matrix": matrix, "other": other}, kinds)
 
 
 def kinds(params: Any) -> Any:
     """Which leaves are orthogonalised: the matrices, but those without entries."""
-    return jax.tree.map(lambda x: "matrix" if x.ndim == 2 and x.size > 0 else "other", params)
+    return jax.tree.map(
+        lambda x: "matrix" if jnp.ndim(x) == 2 and jnp.size(x) > 0 else "other", params
+    )
 
 
 def looking_ahead(
@@ -146,7 +163,7 @@ def orthogonalized(
     if x.shape[0] > x.shape[1]:  # so that A is the smaller of X X^T and X^T X
         return orthogonalized(x.T, coefficients, steps, eps).T
     a, b, c = coefficients
-    x = x / (jnp.sqrt(jnp.sum(x**2)) + eps)
+    x = x / (norm(x) + eps)
     for _ in range(steps):
         gram = x @ x.T
         x = a * x + (b * gram + c * gram @ gram) @ x

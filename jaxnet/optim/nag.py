@@ -1,6 +1,6 @@
 """Nesterov's accelerated gradient with the t_k sequence, and its restarts."""
 
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -8,14 +8,16 @@ import optax
 from jax import Array
 from jax.typing import ArrayLike
 
-from jaxnet.optim.leafwise import check_params, computed
-from jaxnet.optim.rates import LearningRate, check_learning_rate, rate_at, times
-
-Restart = Literal["function", "gradient"] | None
+from jaxnet.optim.rates import LearningRate, check_choice, times
+from jaxnet.optim.treewise import treewise
+from jaxnet.optim.whole_tree import computed, copied, dot
 
 
 class NagState(NamedTuple):
-    """State of `nag`: step number, last learning rate, t_k, and the last plain iterate x_{k-1}."""
+    """State of `nag`.
+
+    The number of steps done, the last learning rate, t_k, and the last plain iterate x_{k-1}.
+    """
 
     step: Array
     learning_rate: Array
@@ -42,7 +44,7 @@ class NagValueState(NamedTuple):
 
 
 def nag(
-    learning_rate: LearningRate, restart: Restart = None
+    learning_rate: LearningRate, restart: Literal["function", "gradient"] | None = None
 ) -> optax.GradientTransformationExtraArgs:
     """Nesterov's accelerated gradient.
 
@@ -67,79 +69,54 @@ def nag(
         "function":   f(y_k) > f(y_{k-1})
 
     Differs from: the paper's function scheme compares f(x_k) with f(x_{k-1}), which takes an
-    evaluation more; this one compares the losses where the gradients are taken.
+    evaluation more; "function" here compares the losses at the look-ahead points y, where the
+    gradients are taken.
 
     Args:
         learning_rate: lr, a number, an array or an optax schedule.
-        restart: None, "gradient", or "function", for which `update` needs the loss as `value`.
+        restart: None, "gradient", or "function", for which `update` needs as `value` the loss at
+            `params`, which is f(y_k).
 
     Returns:
-        An optax gradient transformation whose `update` needs `params`; its state holds x, one
-        times the parameters.
+        An optax gradient transformation; its state holds x, one times the parameters.
 
     Raises:
-        ValueError: The learning rate is negative or not finite, the restart is unknown, or
-            `update` got no params, or no value where it needs one.
+        ValueError: A hyperparameter is out of range, the restart is unknown, or `update` got no
+            value where it needs one.
 
     References: Nesterov (1983); in this form Beck & Teboulle (2009), without the proximal step;
     restarts O'Donoghue & Candes (2015).
     """
-    check_learning_rate("nag", learning_rate)
-    _check_restart(restart)
+    check_choice("nag", "restart", restart, (None, "function", "gradient"))
 
-    def init(params: Any) -> NagState | NagValueState:
-        step = jnp.zeros([], jnp.int32)
-        lr = rate_at(learning_rate, step)
-        # A copy: params and state may both be donated to a compiled step.
-        state = NagState(step, lr, jnp.ones_like(lr), jax.tree.map(jnp.array, params))
+    def init(step: Array, lr: Array, params: Any) -> NagState | NagValueState:
+        state = NagState(step, lr, jnp.ones_like(lr), copied(params))
         # No loss is above the one before the first.
         return NagValueState(*state, jnp.full_like(lr, jnp.inf)) if restart == "function" else state
 
-    def update(
+    def step(
         grads: Any,
         state: Any,
-        params: Any = None,
+        params: Any,
+        lr: Array,
         *,
         value: ArrayLike | None = None,
         **extra: Any,
     ) -> tuple[Any, NagState | NagValueState]:
-        check_params("nag", params)
         if restart == "function" and value is None:
             raise ValueError(
                 'nag: update with restart="function" needs the loss: update(..., value=loss)'
             )
-        lr = rate_at(learning_rate, state.step)
-        g, y, x_old = (jax.tree.map(computed, tree) for tree in (grads, params, state.x))
+        g, y, x_old = computed(grads), computed(params), computed(state.x)
         x = jax.tree.map(lambda y, g: y - times(lr, g), y, g)
+        moved = jax.tree.map(jnp.subtract, x, x_old)
         t = (1 + jnp.sqrt(1 + 4 * state.t**2)) / 2
         beta = (state.t - 1) / t
         if restart is not None:
-            uphill = _inner(g, x, x_old) > 0 if restart == "gradient" else value > state.value
+            uphill = dot(g, moved) > 0 if restart == "gradient" else value > state.value
             t, beta = jnp.where(uphill, 1, t), jnp.where(uphill, 0, beta)
-        moved = jax.tree.map(lambda new, old: new + times(beta, new - old), x, x_old)
-        updates = jax.tree.map(lambda a, b, p: (a - b).astype(_dtype(p)), moved, y, params)
-        x = jax.tree.map(lambda a, p: a.astype(_dtype(p)), x, params)
-        new = NagState(optax.safe_increment(state.step), lr, t, x)
-        if restart == "function":
-            return updates, NagValueState(*new, jnp.asarray(value, lr.dtype))
-        return updates, new
+        u = jax.tree.map(lambda x, d, y: x + times(beta, d) - y, x, moved, y)
+        new = state._replace(t=t, x=x)
+        return u, new._replace(value=value) if restart == "function" else new
 
-    return optax.GradientTransformationExtraArgs(init, update)
-
-
-def _inner(g: Any, x: Any, x_old: Any) -> Array:
-    """G . (x - x_old), over all leaves."""
-    parts = jax.tree.map(lambda g, a, b: jnp.sum(g * (a - b)), g, x, x_old)
-    return sum(jax.tree.leaves(parts), jnp.zeros([]))
-
-
-def _dtype(x: ArrayLike) -> Any:
-    return jnp.asarray(x).dtype
-
-
-def _check_restart(restart: Any) -> None:
-    choices = get_args(get_args(Restart)[0])
-    if restart is not None and restart not in choices:
-        raise ValueError(
-            f"nag: restart must be None or {' or '.join(map(repr, choices))}, got {restart!r}"
-        )
+    return treewise("nag", learning_rate, init, step)

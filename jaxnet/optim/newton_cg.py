@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from jaxnet.optim.descent import Direction, check_count, descent
+from jaxnet.optim.descent import Direction, descent
 from jaxnet.optim.line_search import ValueAndGrad
-from jaxnet.optim.rates import Hyper
+from jaxnet.optim.rates import Hyper, check_count
 
 
 class InnerSolve(NamedTuple):

@@ -6,8 +6,8 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from jaxnet.optim.adam import check_adam
-from jaxnet.optim.leafwise import leafwise
+from jaxnet.optim.adam import check_adam, corrected_mean
+from jaxnet.optim.leafwise import leafwise, zeros_of
 from jaxnet.optim.rates import Hyper, LearningRate, check_nonnegative
 
 
@@ -54,16 +54,14 @@ def optimistic_gradient_descent(
     (2020).
     """
     rule = "optimistic_gradient_descent"
-    _check_optimism(rule, alpha, beta)
-
-    def init(x: Array) -> Previous:
-        return Previous(jnp.zeros_like(x))
+    check_nonnegative(rule, "alpha", alpha)
+    check_nonnegative(rule, "beta", beta)
 
     def step(g: Array, s: Previous, x: Array, lr: Array, t: Array) -> tuple[Array, Previous]:
         g_last = jnp.where(t == 1, g, s.g)
         return -lr * ((alpha + beta) * g - beta * g_last), Previous(g)
 
-    return leafwise(rule, learning_rate, init, step)
+    return leafwise(rule, learning_rate, zeros_of(Previous), step)
 
 
 def optimistic_adam(
@@ -112,26 +110,17 @@ def optimistic_adam(
     Reference: Daskalakis, Ilyas, Syrgkanis & Zeng (2018), Algorithm 1.
     """
     check_adam("optimistic_adam", b1, b2, eps, eps_root)
-    _check_optimism("optimistic_adam", alpha, beta)
-
-    def init(x: Array) -> OptimisticAdamLeaf:
-        return OptimisticAdamLeaf(jnp.zeros_like(x), jnp.zeros_like(x), jnp.zeros_like(x))
+    check_nonnegative("optimistic_adam", "alpha", alpha)
+    check_nonnegative("optimistic_adam", "beta", beta)
 
     def step(
         g: Array, s: OptimisticAdamLeaf, x: Array, lr: Array, t: Array
     ) -> tuple[Array, OptimisticAdamLeaf]:
         m = b1 * s.m + (1 - b1) * g
         v = b2 * s.v + (1 - b2) * g**2
-        m_hat, v_hat = m / (1 - b1**t), v / (1 - b2**t)
-        if nesterov:
-            m_hat = b1 * m / (1 - b1 ** (t + 1)) + (1 - b1) * g / (1 - b1**t)
+        m_hat, v_hat = corrected_mean(b1, m, g, t, nesterov), v / (1 - b2**t)
         r = m_hat / (jnp.sqrt(v_hat + eps_root) + eps)
         r_last = jnp.where(t == 1, r, s.r)
         return -lr * ((alpha + beta) * r - beta * r_last), OptimisticAdamLeaf(m, v, r)
 
-    return leafwise("optimistic_adam", learning_rate, init, step)
-
-
-def _check_optimism(rule: str, alpha: Hyper, beta: Hyper) -> None:
-    check_nonnegative(rule, "alpha", alpha)
-    check_nonnegative(rule, "beta", beta)
+    return leafwise("optimistic_adam", learning_rate, zeros_of(OptimisticAdamLeaf), step)

@@ -7,18 +7,16 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from jaxnet.optim.leafwise import Mask, check_params, leafwise
+from jaxnet.optim.leafwise import Mask, leafwise, spread, with_decay
 from jaxnet.optim.rates import (
     Hyper,
     LearningRate,
-    check_learning_rate,
+    check_choice,
     check_nonnegative,
-    rate_at,
+    check_positive,
 )
-from jaxnet.optim.whole_tree import check_positive, computed_tree, dot, like, norm, with_l2
-
-FIRST_STEPS = ("distance", "learning_rate", "heuristic")
-"""What `dog` takes its first step from."""
+from jaxnet.optim.treewise import treewise
+from jaxnet.optim.whole_tree import computed, copied, dot, global_norm
 
 
 class DogState(NamedTuple):
@@ -49,7 +47,7 @@ class DowgState(NamedTuple):
     x0: Any
 
 
-class CocobState(NamedTuple):
+class CocobLeaf(NamedTuple):
     """One leaf's state of `cocob`, in the paper's letters; x0 is the starting point."""
 
     x0: Array
@@ -89,54 +87,47 @@ def dog(
         learning_rate: lr, a factor on the step: a number, an array or an optax schedule.
         init_step: What the first step is made of, and a number a, small and positive.
         eps: Keeps the denominator from 0.
-        weight_decay: wd of an L2 term, g := g + wd x before all else; None is none.
+        weight_decay: wd of an L2 term, g := g + wd x before all else; None for none.
         mask: Which leaves decay: a tree of bools, or a function from the parameters to one.
 
     Returns:
-        An optax gradient transformation whose `update` needs `params`; its state holds x0, one
-        times the parameters.
+        An optax gradient transformation; its state holds x0, one times the parameters.
 
     Raises:
-        ValueError: A hyperparameter is out of range, or `update` got no params.
+        ValueError: A hyperparameter is out of range.
 
     Reference: Ivgi, Hinder & Carmon (2023).
     """
     kind, a = init_step
-    if kind not in FIRST_STEPS:
-        choices = ", ".join(map(repr, FIRST_STEPS))
-        raise ValueError(f"dog: init_step must be one of {choices} and a number, got {kind!r}")
-    check_positive("dog", f"init_step {kind!r}", a)
-    _check("dog", learning_rate, eps, weight_decay)
+    check_choice("dog", "init_step[0]", kind, ("distance", "learning_rate", "heuristic"))
+    check_positive("dog", "init_step[1]", a)
+    check_nonnegative("dog", "eps", eps)
+    if weight_decay is not None:
+        check_nonnegative("dog", "weight_decay", weight_decay)
 
-    def init(params: Any) -> DogState:
-        step = jnp.zeros([], jnp.int32)
-        lr = rate_at(learning_rate, step)
+    def init(step: Array, lr: Array, params: Any) -> DogState:
         r0 = {
             "distance": a,
-            "heuristic": a * (1 + norm(computed_tree(params))),
+            "heuristic": a * (1 + global_norm(computed(params))),
             "learning_rate": 0.0,
         }[kind]
-        # A copy: params and state may both be donated to a compiled step.
-        x0 = jax.tree.map(jnp.array, params)
-        return DogState(step, lr, r=jnp.asarray(r0, lr.dtype), G=jnp.zeros_like(lr), x0=x0)
+        return DogState(
+            step, lr, r=jnp.array(r0, lr.dtype), G=jnp.zeros_like(lr), x0=copied(params)
+        )
 
-    def update(
-        grads: Any, state: DogState, params: Any = None, **extra: Any
+    def step(
+        grads: Any, state: DogState, params: Any, lr: Array, **extra: Any
     ) -> tuple[Any, DogState]:
-        check_params("dog", params)
-        lr = rate_at(learning_rate, state.step)
-        g = with_l2(grads, params, weight_decay, mask)
-
-        r = jnp.maximum(state.r, norm(_way(params, state.x0)))
+        g = _with_l2(grads, params, weight_decay, mask)
+        r = jnp.maximum(state.r, global_norm(_way(params, state.x0)))
         G = state.G + dot(g, g)
         eta = r / jnp.sqrt(G + eps)
         if kind == "learning_rate":
             eta = jnp.where(r == 0, a, eta)
         u = jax.tree.map(lambda g: -lr * eta * g, g)
-        new = DogState(optax.safe_increment(state.step), lr, r=r, G=G, x0=state.x0)
-        return like(u, params), like(new, state)
+        return u, state._replace(r=r, G=G)
 
-    return optax.GradientTransformationExtraArgs(init, update)
+    return treewise("dog", learning_rate, init, step)
 
 
 def dowg(
@@ -159,47 +150,42 @@ def dowg(
 
     Args:
         learning_rate: lr, a factor on the step: a number, an array or an optax schedule.
-        init_estim_sq_dist: The first r^2, positive; None is eps.
+        init_estim_sq_dist: The first r^2, positive; None for eps.
         eps: Keeps the denominator from 0.
-        weight_decay: wd of an L2 term, g := g + wd x before all else; None is none.
+        weight_decay: wd of an L2 term, g := g + wd x before all else; None for none.
         mask: Which leaves decay: a tree of bools, or a function from the parameters to one.
 
     Returns:
-        An optax gradient transformation whose `update` needs `params`; its state holds x0, one
-        times the parameters.
+        An optax gradient transformation; its state holds x0, one times the parameters.
 
     Raises:
-        ValueError: A hyperparameter is out of range, or `update` got no params.
+        ValueError: A hyperparameter is out of range.
 
     Reference: Khaled, Mishchenko & Jin (2023).
     """
     first = eps if init_estim_sq_dist is None else init_estim_sq_dist
     check_positive("dowg", "eps" if init_estim_sq_dist is None else "init_estim_sq_dist", first)
-    _check("dowg", learning_rate, eps, weight_decay)
+    check_nonnegative("dowg", "eps", eps)
+    if weight_decay is not None:
+        check_nonnegative("dowg", "weight_decay", weight_decay)
 
-    def init(params: Any) -> DowgState:
-        step = jnp.zeros([], jnp.int32)
-        lr = rate_at(learning_rate, step)
-        # A copy: params and state may both be donated to a compiled step.
-        x0 = jax.tree.map(jnp.array, params)
-        return DowgState(step, lr, r2=jnp.asarray(first, lr.dtype), v=jnp.zeros_like(lr), x0=x0)
+    def init(step: Array, lr: Array, params: Any) -> DowgState:
+        return DowgState(
+            step, lr, r2=jnp.array(first, lr.dtype), v=jnp.zeros_like(lr), x0=copied(params)
+        )
 
-    def update(
-        grads: Any, state: DowgState, params: Any = None, **extra: Any
+    def step(
+        grads: Any, state: DowgState, params: Any, lr: Array, **extra: Any
     ) -> tuple[Any, DowgState]:
-        check_params("dowg", params)
-        lr = rate_at(learning_rate, state.step)
-        g = with_l2(grads, params, weight_decay, mask)
-
+        g = _with_l2(grads, params, weight_decay, mask)
         way = _way(params, state.x0)
         r2 = jnp.maximum(state.r2, dot(way, way))
         v = state.v + r2 * dot(g, g)
         eta = r2 / (jnp.sqrt(v) + eps)
         u = jax.tree.map(lambda g: -lr * eta * g, g)
-        new = DowgState(optax.safe_increment(state.step), lr, r2=r2, v=v, x0=state.x0)
-        return like(u, params), like(new, state)
+        return u, state._replace(r2=r2, v=v)
 
-    return optax.GradientTransformationExtraArgs(init, update)
+    return treewise("dowg", learning_rate, init, step)
 
 
 def cocob(
@@ -226,17 +212,17 @@ def cocob(
 
     Args:
         learning_rate: lr, a factor on the gradient: a number, an array or an optax schedule.
-        alpha: Bounds the first bets; the first step has the size 1 / alpha.
+        alpha: Bounds the first bets, positive; the first step has the size 1 / alpha.
         eps: The first L, positive.
         weight_decay: wd of an L2 term, g := g + wd x before all else.
         mask: Which leaves decay: a tree of bools, or a function from the parameters to one.
 
     Returns:
-        An optax gradient transformation whose `update` needs `params`; its state holds x0, L, G,
-        R and theta, five times the parameters.
+        An optax gradient transformation; its state holds x0, L, G, R and theta, five times the
+        parameters.
 
     Raises:
-        ValueError: A hyperparameter is out of range, or `update` got no params.
+        ValueError: A hyperparameter is out of range.
 
     Reference: Orabona & Tommasi (2017), Algorithm 2.
     """
@@ -244,37 +230,36 @@ def cocob(
     check_positive("cocob", "eps", eps)
     check_nonnegative("cocob", "weight_decay", weight_decay)
 
-    def init(x: Array) -> CocobState:
+    def init(x: Array) -> CocobLeaf:
         # A buffer of its own each: params and state may both be donated to a compiled step.
         G, R, theta = (jnp.zeros_like(x) for _ in range(3))
-        return CocobState(x0=jnp.array(x), L=jnp.full_like(x, eps), G=G, R=R, theta=theta)
+        return CocobLeaf(x0=jnp.array(x), L=jnp.full_like(x, eps), G=G, R=R, theta=theta)
 
-    def step(g: Array, s: CocobState, x: Array, lr: Array, t: Array) -> tuple[Array, CocobState]:
-        g = lr * g
+    def step(
+        g: Array, s: CocobLeaf, x: Array, lr: Array, t: Array, decays: bool
+    ) -> tuple[Array, CocobLeaf]:
+        g = lr * with_decay(g, weight_decay if decays else 0.0, x)
         L = jnp.maximum(s.L, jnp.abs(g))
         G = s.G + jnp.abs(g)
         R = jnp.maximum(s.R - g * (x - s.x0), 0)
         theta = s.theta - g
         x_new = s.x0 + theta / (L * jnp.maximum(G + L, alpha * L)) * (L + R)
-        return x_new - x, CocobState(s.x0, L, G, R, theta)
+        return x_new - x, CocobLeaf(s.x0, L, G, R, theta)
 
-    rule = leafwise("cocob", learning_rate, init, step)
-
-    def update(grads: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
-        check_params("cocob", params)
-        updates, state = rule.update(with_l2(grads, params, weight_decay, mask), state, params)
-        return updates, state
-
-    return optax.GradientTransformationExtraArgs(rule.init, update)
+    return leafwise("cocob", learning_rate, init, step, masks=(mask,))
 
 
 def _way(x: Any, x0: Any) -> Any:
-    """X - x0."""
-    return jax.tree.map(jnp.subtract, computed_tree(x), computed_tree(x0))
+    """The difference x - x0."""
+    return jax.tree.map(jnp.subtract, computed(x), computed(x0))
 
 
-def _check(rule: str, learning_rate: LearningRate, eps: Hyper, weight_decay: Hyper | None) -> None:
-    """Refuse hyperparameters that are Python numbers out of range."""
-    check_learning_rate(rule, learning_rate)
-    check_nonnegative(rule, "eps", eps)
-    check_nonnegative(rule, "weight_decay", weight_decay)
+def _with_l2(grads: Any, params: Any, weight_decay: Hyper | None, mask: Mask) -> Any:
+    """The gradient, with wd x added on the leaves that decay."""
+    g, x = computed(grads), computed(params)
+    if weight_decay is None:
+        return g
+    decays = spread(mask, params)
+    return jax.tree.map(
+        lambda g, x, yes: with_decay(g, weight_decay if yes else 0.0, x), g, x, decays
+    )

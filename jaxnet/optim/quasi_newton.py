@@ -8,9 +8,9 @@ import numpy as np
 import optax
 from jax import Array
 
-from jaxnet.optim.descent import Direction, check_count, descent, pick
+from jaxnet.optim.descent import Direction, descent, pick
 from jaxnet.optim.line_search import ValueAndGrad
-from jaxnet.optim.rates import Hyper
+from jaxnet.optim.rates import Hyper, check_count
 
 
 class Pairs(NamedTuple):

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from jaxnet.optim.leafwise import check_params
 from jaxnet.optim.rates import Hyper, check_nonnegative
-from jaxnet.optim.whole_tree import computed_tree, like, norm
+from jaxnet.optim.transformation import transformation
+from jaxnet.optim.whole_tree import computed, global_norm, like, quotient
 
 
 class SamState(NamedTuple):
@@ -55,11 +55,11 @@ def sam(
         adaptive: Whether the entries of e are scaled with those of x.
 
     Returns:
-        An optax gradient transformation whose `update` needs `params` and `grad_fn` or
-        `value_fn`; its state is that of `optimizer`.
+        An optax gradient transformation whose `update` needs `grad_fn` or `value_fn`; its state is
+        that of `optimizer`.
 
     Raises:
-        ValueError: rho is out of range, or `update` got no params or neither function.
+        ValueError: A hyperparameter is out of range, or `update` got neither function.
 
     References: Foret, Kleiner, Mobahi & Neyshabur (2021); for the adaptive form Kwon, Kim, Park &
     Choi (2021).
@@ -73,13 +73,12 @@ def sam(
     def update(
         grads: Any,
         state: SamState,
-        params: Any = None,
+        params: Any,
         *,
         grad_fn: Callable[[Any], Any] | None = None,
         value_fn: Callable[[Any], Array] | None = None,
         **extra: Any,
     ) -> tuple[Any, SamState]:
-        check_params("sam", params)
         if grad_fn is None:
             if value_fn is None:
                 raise ValueError(
@@ -87,7 +86,7 @@ def sam(
                     "update(grads, state, params, grad_fn=...) or (..., value_fn=...)"
                 )
             grad_fn = jax.grad(value_fn)
-        g, x = computed_tree(grads), computed_tree(params)
+        g, x = computed(grads), computed(params)
         e = _perturbation(g, x, rho, adaptive)
         worse = like(jax.tree.map(jnp.add, x, e), params)
         updates, inner_state = inner.update(
@@ -95,7 +94,7 @@ def sam(
         )
         return updates, SamState(optax.safe_increment(state.step), inner_state)
 
-    return optax.GradientTransformationExtraArgs(init, update)
+    return transformation("sam", init, update)
 
 
 def _perturbation(g: Any, x: Any, rho: Hyper, adaptive: bool) -> Any:
@@ -103,8 +102,8 @@ def _perturbation(g: Any, x: Any, rho: Hyper, adaptive: bool) -> Any:
     if adaptive:
         scaled = jax.tree.map(lambda g, x: jnp.abs(x) * g, g, x)
         way = jax.tree.map(lambda s, x: jnp.abs(x) * s, scaled, x)
-        length = norm(scaled)
+        length = global_norm(scaled)
     else:
-        way, length = g, norm(g)
-    factor = jnp.where(length > 0, rho / jnp.where(length > 0, length, 1.0), 0.0)
+        way, length = g, global_norm(g)
+    factor = quotient(rho, length)
     return jax.tree.map(lambda w: factor * w, way)

@@ -7,10 +7,16 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from jaxnet.arguments import positive_int
 from jaxnet.optim.adam import check_adam
 from jaxnet.optim.leafwise import Mask, leafwise
-from jaxnet.optim.rates import Hyper, LearningRate, check_decay
+from jaxnet.optim.rates import (
+    Hyper,
+    LearningRate,
+    check_count,
+    check_decay,
+    check_number,
+    check_positive,
+)
 
 Matrices = tuple[Array, ...]
 
@@ -63,7 +69,7 @@ def shampoo(
 
     Args:
         learning_rate: lr, a number, an array or an optax schedule.
-        eps: Positive; keeps the roots from infinity.
+        eps: Keeps the roots from infinity, positive.
         momentum: mu, in [0, 1).
         decay: Of the matrices, in [0, 1]; 1 is for sums.
         update_interval: The roots are computed in every so many steps, from the first on.
@@ -78,13 +84,11 @@ def shampoo(
 
     Reference: Gupta, Koren & Singer (2018), Algorithms 1 and 2.
     """
+    check_positive("shampoo", "eps", eps)
     check_decay("shampoo", "momentum", momentum)
-    if isinstance(eps, int | float) and not 0 < eps < float("inf"):
-        raise ValueError(f"shampoo: eps must be a finite number > 0, got {eps!r}")
-    if isinstance(decay, int | float) and not 0 <= decay <= 1:
-        raise ValueError(f"shampoo: decay must be in [0, 1], got {decay!r}")
-    update_interval = positive_int("shampoo: update_interval", update_interval)
-    max_dim = positive_int("shampoo: max_dim", max_dim)
+    check_number("shampoo", "decay", decay, lambda v: 0 <= v <= 1, "in [0, 1]")
+    check_count("shampoo", "update_interval", update_interval)
+    check_count("shampoo", "max_dim", max_dim)
     # The weight of the new product: 1 of a sum, 1 - decay of an average.
     new = jnp.where(jnp.asarray(decay) == 1, 1.0, 1.0 - decay)
 
@@ -157,14 +161,14 @@ def soap(
         eps: Keeps the denominator from 0.
         weight_decay: wd, not negative.
         mask: Which leaves decay: a tree of bools, or a function from the parameters to one.
-        precondition_frequency: f.
+        precondition_frequency: f, the steps from one refreshment of Q to the next.
         max_precond_dim: The longest axis that gets a matrix.
         precondition_1d: Whether vectors have a matrix too.
         skip_first: Whether the first gradient only sets L, R and their eigenvectors.
 
     Returns:
-        An optax gradient transformation; its state holds m and v, two times the parameters, and
-        two matrices an axis: 2 (1 + n/m + m/n) or so times the parameters of an n by m matrix.
+        An optax gradient transformation; its state holds m and v, two times the parameters, and two
+        matrices an axis: 2 (1 + n/m + m/n) or so times the parameters of an n by m matrix.
 
     Raises:
         ValueError: A hyperparameter is out of range.
@@ -174,14 +178,14 @@ def soap(
     check_adam("soap", b1, b2, eps)
     if shampoo_beta is not None:
         check_decay("soap", "shampoo_beta", shampoo_beta)
-    frequency = positive_int("soap: precondition_frequency", precondition_frequency)
-    max_dim = positive_int("soap: max_precond_dim", max_precond_dim)
+    check_count("soap", "precondition_frequency", precondition_frequency)
+    check_count("soap", "max_precond_dim", max_precond_dim)
     beta = b2 if shampoo_beta is None else shampoo_beta
 
     def axes_of(x: Array) -> list[int]:
         if x.size == 0 or x.ndim == 0 or (x.ndim == 1 and not precondition_1d):
             return []
-        return [axis for axis, n in enumerate(x.shape) if n <= max_dim]
+        return [axis for axis, n in enumerate(x.shape) if n <= max_precond_dim]
 
     def init(x: Array) -> SoapLeaf:
         h = tuple(jnp.zeros((x.shape[a], x.shape[a]), x.dtype) for a in axes_of(x))
@@ -204,7 +208,7 @@ def soap(
         if skip_first:
             u, m, v = (jnp.where(first, 0, a) for a in (u, m, v))
         v, q = jax.lax.cond(
-            (t > 0) & (t % frequency == 0),
+            (t > 0) & (t % precondition_frequency == 0),
             lambda: refreshed(v, hs, q, axes),
             lambda: (v, q),
         )

@@ -1,5 +1,6 @@
 """Rules that go by signs alone: the gradient's size has no say in the size of the step."""
 
+import math
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -7,8 +8,14 @@ import optax
 from jax import Array
 from jax.typing import ArrayLike
 
-from jaxnet.optim.leafwise import Accumulator, Mask, leafwise
-from jaxnet.optim.rates import Hyper, LearningRate, check_decay, check_nonnegative
+from jaxnet.optim.leafwise import Accumulator, Mask, leafwise, zeros_of
+from jaxnet.optim.rates import (
+    Hyper,
+    LearningRate,
+    check_decay,
+    check_nonnegative,
+    check_number,
+)
 
 
 class RpropLeaf(NamedTuple):
@@ -25,6 +32,8 @@ def sign_sgd(learning_rate: LearningRate) -> optax.GradientTransformationExtraAr
 
     with sign(0) = 0.
 
+    Differs from: nothing; it is `optax.sign_sgd(lr)`.
+
     Args:
         learning_rate: lr, a number, an array or an optax schedule.
 
@@ -32,18 +41,15 @@ def sign_sgd(learning_rate: LearningRate) -> optax.GradientTransformationExtraAr
         An optax gradient transformation without state.
 
     Raises:
-        ValueError: The learning rate is negative or not finite.
+        ValueError: A hyperparameter is out of range.
 
     Reference: Bernstein, Wang, Azizzadenesheli & Anandkumar (2018), Algorithm 1.
     """
 
-    def init(x: Array) -> tuple[()]:
-        return ()
-
     def step(g: Array, s: tuple[()], x: Array, lr: Array, t: Array) -> tuple[Array, tuple[()]]:
         return -lr * jnp.sign(g), ()
 
-    return leafwise("sign_sgd", learning_rate, init, step)
+    return leafwise("sign_sgd", learning_rate, lambda x: (), step)
 
 
 def signum(learning_rate: LearningRate, beta: Hyper = 0.9) -> optax.GradientTransformationExtraArgs:
@@ -53,6 +59,9 @@ def signum(learning_rate: LearningRate, beta: Hyper = 0.9) -> optax.GradientTran
 
         m := beta m + (1 - beta) g
         x := x - lr sign(m)
+
+    Differs from: nothing; it is `optax.signum(lr, beta)`. The velocity m := beta m + g has the same
+    signs.
 
     Args:
         learning_rate: lr, a number, an array or an optax schedule.
@@ -72,7 +81,7 @@ def signum(learning_rate: LearningRate, beta: Hyper = 0.9) -> optax.GradientTran
         m = beta * s.v + (1 - beta) * g
         return -lr * jnp.sign(m), Accumulator(m)
 
-    return leafwise("signum", learning_rate, _zero, step)
+    return leafwise("signum", learning_rate, zeros_of(Accumulator), step)
 
 
 def lion(
@@ -114,7 +123,9 @@ def lion(
         c = b1 * s.v + (1 - b1) * g
         return -lr * jnp.sign(c), Accumulator(b2 * s.v + (1 - b2) * g)
 
-    return leafwise("lion", learning_rate, _zero, step, weight_decay=weight_decay, mask=mask)
+    return leafwise(
+        "lion", learning_rate, zeros_of(Accumulator), step, weight_decay=weight_decay, mask=mask
+    )
 
 
 def rprop(
@@ -160,7 +171,13 @@ def rprop(
     """
     if callable(learning_rate):
         raise TypeError("rprop: learning_rate is the first step size, and cannot be a schedule")
-    _check_rprop(eta_minus, eta_plus, min_step_size, max_step_size)
+    check_number("rprop", "eta_minus", eta_minus, lambda v: 0 < v < 1, "in (0, 1)")
+    check_number("rprop", "eta_plus", eta_plus, lambda v: 1 < v < math.inf, "a finite number > 1")
+    check_nonnegative("rprop", "min_step_size", min_step_size)
+    check_nonnegative("rprop", "max_step_size", max_step_size)
+    if isinstance(min_step_size, int | float):
+        wanted = f"at least min_step_size = {min_step_size!r}"
+        check_number("rprop", "max_step_size", max_step_size, lambda v: v >= min_step_size, wanted)
 
     def init(x: Array) -> RpropLeaf:
         return RpropLeaf(jnp.full_like(x, learning_rate), jnp.zeros_like(x))
@@ -176,20 +193,3 @@ def rprop(
         return -size * jnp.sign(g), RpropLeaf(size, g)
 
     return leafwise("rprop", learning_rate, init, step)
-
-
-def _zero(x: Array) -> Accumulator:
-    return Accumulator(jnp.zeros_like(x))
-
-
-def _check_rprop(eta_minus: Hyper, eta_plus: Hyper, low: Hyper, high: Hyper) -> None:
-    if isinstance(eta_minus, int | float) and not 0 < eta_minus < 1:
-        raise ValueError(f"rprop: eta_minus must be in (0, 1), got {eta_minus!r}")
-    if isinstance(eta_plus, int | float) and not 1 < eta_plus < float("inf"):
-        raise ValueError(f"rprop: eta_plus must be a finite number > 1, got {eta_plus!r}")
-    check_nonnegative("rprop", "min_step_size", low)
-    check_nonnegative("rprop", "max_step_size", high)
-    if isinstance(low, int | float) and isinstance(high, int | float) and low > high:
-        raise ValueError(
-            f"rprop: max_step_size must be at least min_step_size = {low!r}, got {high!r}"
-        )

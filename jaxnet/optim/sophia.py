@@ -1,5 +1,6 @@
 """Sophia: a clipped Newton step with a running estimate of the Hessian's diagonal."""
 
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -7,16 +8,19 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from jaxnet.arguments import positive_int
-from jaxnet.optim.leafwise import Mask, check_params, computed
+from jaxnet.optim.leafwise import Mask, spread, with_decay
 from jaxnet.optim.rates import (
     Hyper,
     LearningRate,
+    check_choice,
+    check_count,
     check_decay,
-    check_learning_rate,
     check_nonnegative,
-    rate_at,
+    check_positive,
 )
+from jaxnet.optim.transformation import transformation
+from jaxnet.optim.treewise import treewise
+from jaxnet.optim.whole_tree import computed, zeros
 
 
 class SophiaState(NamedTuple):
@@ -78,67 +82,64 @@ def sophia(
         weight_decay: wd, not negative.
         weight_decay_mask: Which leaves decay: a tree of bools, or a function from the parameters
             to one.
-        gamma: Which part of the diagonal divides; larger values clip less.
+        gamma: Which part of the diagonal divides, not negative; larger values clip less.
         clip_threshold: rho, positive; None for no clipping.
-        update_interval: k.
+        update_interval: k, the steps from one estimate to the next.
         hessian_diagonal_fn: A gradient transformation whose update gives d in the place of the
             gradient; it is passed what `update` is passed. None for `hutchinson(key)`.
         key: The random key of `hutchinson`.
-        dialect: "optax" or "paper".
+        dialect: "optax" or "paper", as above.
 
     Returns:
-        An optax gradient transformation whose `update` needs `params` and what the estimate needs,
-        see `hutchinson`; its state holds m and h, two times the parameters.
+        An optax gradient transformation whose `update` needs what the estimate needs, see
+        `hutchinson`; its state holds m and h, two times the parameters.
 
     Raises:
         ValueError: A hyperparameter is out of range, or the dialect is unknown.
 
     Reference: Liu, Li, Hall, Liang & Ma (2023), Algorithm 3.
     """
-    check_learning_rate("sophia", learning_rate)
-    _check_sophia(b1, b2, eps, weight_decay, gamma, clip_threshold)
-    k = positive_int("sophia: update_interval", update_interval)
-    if dialect not in ("optax", "paper"):
-        raise ValueError(f"sophia: dialect must be 'optax' or 'paper', got {dialect!r}")
+    check_decay("sophia", "b1", b1)
+    check_decay("sophia", "b2", b2)
+    check_nonnegative("sophia", "eps", eps)
+    check_nonnegative("sophia", "weight_decay", weight_decay)
+    check_nonnegative("sophia", "gamma", gamma)
+    if clip_threshold is not None:
+        check_positive("sophia", "clip_threshold", clip_threshold)
+    check_count("sophia", "update_interval", update_interval)
+    check_choice("sophia", "dialect", dialect, ("optax", "paper"))
     estimator = optax.with_extra_args_support(hessian_diagonal_fn or hutchinson(key))
 
-    def init(params: Any) -> SophiaState:
-        step = jnp.zeros([], jnp.int32)
-        m, h = (jax.tree.map(lambda x: jnp.zeros_like(computed(x)), params) for _ in range(2))
-        return SophiaState(step, rate_at(learning_rate, step), m, h, estimator.init(params))
+    def init(step: Array, lr: Array, params: Any) -> SophiaState:
+        return SophiaState(step, lr, zeros(params), zeros(params), estimator.init(params))
 
-    def update(
-        grads: Any, state: SophiaState, params: Any = None, **extra: Any
+    def step(
+        grads: Any, state: SophiaState, params: Any, lr: Array, **extra: Any
     ) -> tuple[Any, SophiaState]:
-        check_params("sophia", params)
-        lr = rate_at(learning_rate, state.step)
-
         def refreshed(h: Any, memory: Any) -> tuple[Any, Any]:
             d, memory = estimator.update(grads, memory, params, **extra)
-            return jax.tree.map(lambda h, d: _average(b2, h, computed(d)), h, d), memory
+            return jax.tree.map(partial(_average, b2), h, computed(d)), memory
 
         def kept(h: Any, memory: Any) -> tuple[Any, Any]:
             return h, memory
 
-        due = state.step % k == 0
+        due = state.step % update_interval == 0
         h, memory = jax.lax.cond(due, refreshed, kept, state.h, state.estimator)
-        m = jax.tree.map(lambda m, g: _average(b1, m, computed(g)), state.m, grads)
+        m = jax.tree.map(partial(_average, b1), state.m, computed(grads))
 
-        def leaf(m: Array, h: Array, x: Array, wd: Hyper) -> Array:
+        def leaf(m: Array, h: Array, x: Array, decays: bool) -> Array:
             if dialect == "optax":
                 m = m / (1 - b1 ** (state.step + 1).astype(m.dtype))
             u = m / jnp.maximum(gamma * h, eps)
             if clip_threshold is not None:
                 u = jnp.clip(u, -clip_threshold, clip_threshold)
-            return (-lr * (u + wd * computed(x))).astype(x.dtype)
+            return -lr * with_decay(u, weight_decay if decays else 0.0, x)
 
         used = state.h if dialect == "optax" else h
-        updates = jax.tree.map(
-            leaf, m, used, params, _decays(weight_decay, weight_decay_mask, params)
-        )
-        return updates, SophiaState(optax.safe_increment(state.step), lr, m, h, memory)
+        u = jax.tree.map(leaf, m, used, computed(params), spread(weight_decay_mask, params))
+        return u, state._replace(m=m, h=h, estimator=memory)
 
-    return optax.GradientTransformationExtraArgs(init, update)
+    return treewise("sophia", learning_rate, init, step)
 
 
 def hutchinson(key: Array | None = None) -> optax.GradientTransformationExtraArgs:
@@ -147,14 +148,14 @@ def hutchinson(key: Array | None = None) -> optax.GradientTransformationExtraArg
     It is unbiased, E d_i = H_ii, and exact if H is diagonal. It can stand in the place of optax's
     estimator, and draws the same signs.
 
-    Its update needs the parameters and the loss or its gradient as functions of them: `grad_fn`,
-    or else `value_fn` or `obj_fn`, which are differentiated.
+    Its `update` needs the loss or its gradient as a function of the parameters: `grad_fn`, or else
+    `value_fn` or `obj_fn`, which are differentiated.
 
     Args:
         key: A random key; `jax.random.key(0)` if none is given.
 
     Returns:
-        A gradient transformation; its state holds the key.
+        An optax gradient transformation; its state holds the key, and no parameters.
 
     Raises:
         ValueError: `update` got no function.
@@ -169,13 +170,13 @@ def hutchinson(key: Array | None = None) -> optax.GradientTransformationExtraArg
     def update(
         grads: Any,
         state: HutchinsonState,
-        params: Any = None,
+        params: Any,
+        *,
         obj_fn: Any = None,
         value_fn: Any = None,
         grad_fn: Any = None,
         **extra: Any,
     ) -> tuple[Any, HutchinsonState]:
-        check_params("hutchinson", params)
         loss = value_fn if obj_fn is None else obj_fn
         if loss is None and grad_fn is None:
             raise ValueError("hutchinson: update needs grad_fn, value_fn or obj_fn")
@@ -187,31 +188,8 @@ def hutchinson(key: Array | None = None) -> optax.GradientTransformationExtraArg
         product = jax.jvp(grad_fn or jax.grad(loss), (params,), (signs,))[1]
         return jax.tree.map(jnp.multiply, signs, product), HutchinsonState(key)
 
-    return optax.GradientTransformationExtraArgs(init, update)
+    return transformation("hutchinson", init, update)
 
 
 def _average(b: Hyper, old: Array, new: Array) -> Array:
     return (b * old + (1 - b) * new).astype(old.dtype)
-
-
-def _decays(weight_decay: Hyper, mask: Mask, params: Any) -> Any:
-    """Every leaf's weight decay."""
-    tree = mask(params) if callable(mask) else mask
-    if tree is None:
-        return jax.tree.map(lambda x: weight_decay, params)
-    return jax.tree.map(
-        lambda m, part: jax.tree.map(lambda x: weight_decay if m else 0.0, part), tree, params
-    )
-
-
-def _check_sophia(
-    b1: Hyper, b2: Hyper, eps: Hyper, weight_decay: Hyper, gamma: Hyper, clip: Hyper | None
-) -> None:
-    """Refuse hyperparameters that are Python numbers out of range."""
-    check_decay("sophia", "b1", b1)
-    check_decay("sophia", "b2", b2)
-    check_nonnegative("sophia", "eps", eps)
-    check_nonnegative("sophia", "weight_decay", weight_decay)
-    check_nonnegative("sophia", "gamma", gamma)
-    if isinstance(clip, int | float) and not 0 < clip < float("inf"):
-        raise ValueError(f"sophia: clip_threshold must be a finite number > 0, got {clip!r}")

@@ -1,6 +1,7 @@
 """Gradient descent with noise on the gradient, and with Polyak's step size."""
 
-from typing import Any, Literal, NamedTuple, get_args
+import math
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -8,21 +9,23 @@ import optax
 from jax import Array
 from jax.typing import ArrayLike
 
-from jaxnet.optim.leafwise import check_params, computed
 from jaxnet.optim.rates import (
     Hyper,
     LearningRate,
+    check_choice,
     check_learning_rate,
     check_nonnegative,
+    check_number,
     rate_at,
     times,
 )
-
-PolyakVariant = Literal["sps", "sps+"]
+from jaxnet.optim.transformation import transformation
+from jaxnet.optim.treewise import treewise
+from jaxnet.optim.whole_tree import computed, dot, like, quotient
 
 
 class NoisyState(NamedTuple):
-    """State of `noisy_sgd`: step number, last learning rate, and the key of the next noise."""
+    """State of `noisy_sgd`: the steps done, the last learning rate, and the next noise's key."""
 
     step: Array
     learning_rate: Array
@@ -30,7 +33,7 @@ class NoisyState(NamedTuple):
 
 
 class PolyakState(NamedTuple):
-    """State of `polyak_sgd`: step number, and the step size that the last step used."""
+    """State of `polyak_sgd`: the steps done, and the last learning rate."""
 
     step: Array
     learning_rate: Array
@@ -69,28 +72,23 @@ def noisy_sgd(
 
     Reference: Neelakantan et al. (2015).
     """
-    check_learning_rate("noisy_sgd", learning_rate)
     check_nonnegative("noisy_sgd", "eta", eta)
     check_nonnegative("noisy_sgd", "gamma", gamma)
 
-    def init(params: Any) -> NoisyState:
-        zero = jnp.zeros([], jnp.int32)
-        # A copy: the state may be donated to a compiled step.
-        return NoisyState(zero, rate_at(learning_rate, zero), jnp.copy(key))
+    def init(step: Array, lr: Array, params: Any) -> NoisyState:
+        # A copy: the state may be donated, and the key is the caller's.
+        return NoisyState(step, lr, jnp.copy(key))
 
-    def update(
-        grads: Any, state: NoisyState, params: Any = None, **extra: Any
+    def step(
+        grads: Any, state: NoisyState, params: Any, lr: Array, **extra: Any
     ) -> tuple[Any, NoisyState]:
-        check_params("noisy_sgd", params)
-        lr = rate_at(learning_rate, state.step)
+        g = computed(grads)
         s = jnp.sqrt(eta / (1 + state.step.astype(lr.dtype)) ** gamma)
         next_key, drawn = jax.random.split(state.key)
-        noise = _noise_like(drawn, grads)
-        noisy = jax.tree.map(lambda g, n: computed(g) + times(s, n), grads, noise)
-        updates = jax.tree.map(lambda g, x: times(-lr, g).astype(_dtype(x)), noisy, params)
-        return updates, NoisyState(optax.safe_increment(state.step), lr, next_key)
+        u = jax.tree.map(lambda g, n: times(-lr, g + times(s, n)), g, _noise_like(drawn, g))
+        return u, state._replace(key=next_key)
 
-    return optax.GradientTransformationExtraArgs(init, update)
+    return treewise("noisy_sgd", learning_rate, init, step)
 
 
 def polyak_sgd(
@@ -98,7 +96,7 @@ def polyak_sgd(
     scaling: LearningRate = 1.0,
     f_min: Hyper = 0.0,
     eps: Hyper = 0.0,
-    variant: PolyakVariant = "sps",
+    variant: Literal["sps", "sps+"] = "sps",
 ) -> optax.GradientTransformationExtraArgs:
     """Gradient descent with Polyak's step size, for losses whose least value is known.
 
@@ -112,13 +110,13 @@ def polyak_sgd(
 
     Differs from: the paper divides by c |g|^2, and c = 1/2 is a `scaling` of 2 with half the
     `max_learning_rate`. optax takes the norm of scaling g, so that a scaling of 2 halves its step,
-    and stops already where |g|^2 + eps is below 2e-16. With "sps" a loss
-    below f* gives a negative step, as in optax; "sps+" does not move there.
+    and stops already where |g|^2 + eps is below 2e-16. With "sps" a loss below f* gives a negative
+    step, as in optax; "sps+" does not move there.
 
     Args:
         max_learning_rate: The largest step size before scaling, not negative.
-        scaling: A number, an array or an optax schedule.
-        f_min: f*, a lower bound of the loss. Models that can fit their data have about 0.
+        scaling: A factor on the step size: a number, an array or an optax schedule.
+        f_min: f*, a lower bound of the loss; about 0 for models that can fit their data.
         eps: Keeps the denominator from 0.
         variant: "sps" or "sps+".
 
@@ -128,12 +126,16 @@ def polyak_sgd(
 
     Raises:
         ValueError: A hyperparameter is out of range, the variant is unknown, or `update` got no
-            params or no value.
+            value.
 
     References: Polyak (1987); with random batches Loizou, Vaswani, Laradji & Lacoste-Julien (2021);
     "sps+" Garrigos, Gower & Schaipp (2023).
     """
-    _check_polyak(max_learning_rate, scaling, f_min, eps, variant)
+    check_nonnegative("polyak_sgd", "max_learning_rate", max_learning_rate)
+    check_learning_rate("polyak_sgd", scaling, "scaling")
+    check_number("polyak_sgd", "f_min", f_min, math.isfinite, "a finite number")
+    check_nonnegative("polyak_sgd", "eps", eps)
+    check_choice("polyak_sgd", "variant", variant, ("sps", "sps+"))
 
     def init(params: Any) -> PolyakState:
         zero = jnp.zeros([], jnp.int32)
@@ -142,52 +144,29 @@ def polyak_sgd(
     def update(
         grads: Any,
         state: PolyakState,
-        params: Any = None,
+        params: Any,
         *,
         value: ArrayLike | None = None,
         **extra: Any,
     ) -> tuple[Any, PolyakState]:
-        check_params("polyak_sgd", params)
         if value is None:
             raise ValueError("polyak_sgd: update needs the loss: update(..., value=loss)")
         scale = rate_at(scaling, state.step)
         gap = jnp.asarray(value, scale.dtype) - f_min
         if variant == "sps+":
             gap = jnp.maximum(gap, 0)
-        squares = [jnp.sum(computed(g) ** 2) for g in jax.tree.leaves(grads)]
-        denominator = sum(squares, jnp.zeros_like(scale)) + eps
-        a = jnp.where(denominator > 0, gap / jnp.where(denominator > 0, denominator, 1), 0)
+        g = computed(grads)
+        a = quotient(gap, dot(g, g) + eps)
         lr = (scale * jnp.minimum(a, max_learning_rate)).astype(scale.dtype)
-        updates = jax.tree.map(
-            lambda g, x: times(-lr, computed(g)).astype(_dtype(x)), grads, params
-        )
-        return updates, PolyakState(optax.safe_increment(state.step), lr)
+        u = jax.tree.map(lambda g: times(-lr, g), g)
+        return like(u, params), PolyakState(optax.safe_increment(state.step), lr)
 
-    return optax.GradientTransformationExtraArgs(init, update)
+    return transformation("polyak_sgd", init, update)
 
 
 def _noise_like(key: Array, tree: Any) -> Any:
-    """Standard normal noise in the shape of every leaf, in the type it is computed in."""
+    """Standard normal noise in the shape and type of every leaf."""
     leaves, structure = jax.tree.flatten(tree)
     keys = jax.random.split(key, len(leaves))
-    leaves = [computed(leaf) for leaf in leaves]
     noise = [jax.random.normal(k, x.shape, x.dtype) for k, x in zip(keys, leaves, strict=True)]
     return jax.tree.unflatten(structure, noise)
-
-
-def _dtype(x: ArrayLike) -> Any:
-    return jnp.asarray(x).dtype
-
-
-def _check_polyak(
-    max_learning_rate: Hyper, scaling: LearningRate, f_min: Hyper, eps: Hyper, variant: str
-) -> None:
-    check_nonnegative("polyak_sgd", "max_learning_rate", max_learning_rate)
-    check_nonnegative("polyak_sgd", "scaling", scaling)
-    check_learning_rate("polyak_sgd", scaling)
-    check_nonnegative("polyak_sgd", "eps", eps)
-    if isinstance(f_min, int | float) and not abs(f_min) < float("inf"):
-        raise ValueError(f"polyak_sgd: f_min must be a finite number, got {f_min!r}")
-    if variant not in get_args(PolyakVariant):
-        choices = " or ".join(map(repr, get_args(PolyakVariant)))
-        raise ValueError(f"polyak_sgd: variant must be {choices}, got {variant!r}")

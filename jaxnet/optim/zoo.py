@@ -242,7 +242,14 @@ _ENTRIES = (
         adamw,
     ),
     Entry(
-        "adamax", adamax, "Adam", 2015, "Kingma & Ba (2015)", "2", "optax and NumPy, 1e-12", adamax
+        "adamax",
+        adamax,
+        "Adam",
+        2015,
+        "Kingma & Ba (2015)",
+        "2",
+        "optax and NumPy, 1e-12",
+        adamax,
     ),
     Entry(
         "adamaxw",
@@ -365,7 +372,14 @@ _ENTRIES = (
         lars,
     ),
     Entry(
-        "lamb", lamb, "layerwise", 2020, "You et al. (2020)", "2", "optax and NumPy, 1e-12", lamb
+        "lamb",
+        lamb,
+        "layerwise",
+        2020,
+        "You et al. (2020)",
+        "2",
+        "optax and NumPy, 1e-12",
+        lamb,
     ),
     Entry(
         "novograd",
@@ -428,7 +442,14 @@ _ENTRIES = (
         shampoo,
     ),
     Entry(
-        "soap", soap, "matrix", 2024, "Vyas et al. (2024)", "2 + 2 n^2 an axis", "NumPy, 1e-9", soap
+        "soap",
+        soap,
+        "matrix",
+        2024,
+        "Vyas et al. (2024)",
+        "2 + 2 n^2 an axis",
+        "NumPy, 1e-9",
+        soap,
     ),
     Entry(
         "sophia",

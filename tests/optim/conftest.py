@@ -209,7 +209,8 @@ def bowl(params: Tree) -> Array:
 def residuals(params: Tree) -> Tree:
     """What the bowl is half the squares of."""
     return jax.tree.map(
-        lambda leaf: (leaf - 1) * jnp.sqrt(2 + 2 * jnp.arange(leaf.size).reshape(leaf.shape)), params
+        lambda leaf: (leaf - 1) * jnp.sqrt(2 + 2 * jnp.arange(leaf.size).reshape(leaf.shape)),
+        params,
     )
 
 

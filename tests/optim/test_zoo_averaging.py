@@ -253,7 +253,10 @@ def test_zero_gradients_and_odd_leaves(rule: Callable[[], Any], dtype: Any) -> N
         (lambda: schedule_free_sgd(-1.0), "schedule_free_sgd: learning_rate must be .* >= 0"),
         (lambda: schedule_free_sgd(b1=0.0), r"schedule_free_sgd: b1 must be in \(0, 1\], got 0.0"),
         (lambda: schedule_free_sgd(b1=1.5), r"schedule_free_sgd: b1 must be in \(0, 1\], got 1.5"),
-        (lambda: schedule_free_sgd(warmup_steps=0), "warmup_steps must be at least 1, got 0"),
+        (
+            lambda: schedule_free_sgd(warmup_steps=0),
+            "warmup_steps must be a whole number >= 1, got 0",
+        ),
         (lambda: schedule_free_sgd(weight_decay=-1.0), "schedule_free_sgd: weight_decay must be"),
         (lambda: schedule_free_sgd(weight_lr_power=-1.0), "weight_lr_power must be .* got -1.0"),
         (lambda: schedule_free_adamw(b2=1.0), r"schedule_free_adamw: b2 must be in \[0, 1\)"),

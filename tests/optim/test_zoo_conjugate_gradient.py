@@ -90,7 +90,7 @@ def test_directions_are_those_of_the_formula(formula: str) -> None:
     [
         (
             lambda: conjugate_gradient("powell"),
-            "conjugate_gradient: formula must be one of fletcher_reeves, .*, got 'powell'",
+            "conjugate_gradient: formula must be 'fletcher_reeves' or .*, got 'powell'",
         ),
         (lambda: conjugate_gradient(c2=2.0), r"conjugate_gradient: c2 must be in \(0, 1\)"),
     ],

@@ -297,7 +297,7 @@ def test_soap_turns_with_the_gradients() -> None:
         (lambda: muon(-0.1), "muon: learning_rate must"),
         (lambda: muon(0.1, beta=1.0), r"muon: beta must be in \[0, 1\), got 1.0"),
         (lambda: muon(0.1, eps=-1.0), "muon: eps must"),
-        (lambda: muon(0.1, ns_steps=0), "muon: ns_steps must be a positive integer, got 0"),
+        (lambda: muon(0.1, ns_steps=0), "muon: ns_steps must be a whole number >= 1, got 0"),
         (lambda: muon(0.1, consistent_rms=-1.0), "muon: consistent_rms must"),
         (lambda: muon(0.1, adam_b2=1.0), "muon: adam_b2 must"),
         (lambda: muon(0.1, adam_weight_decay=-1.0), "muon: adam_weight_decay must"),

@@ -170,7 +170,7 @@ def test_sgd_names_the_other_rules() -> None:
         (lambda: nag(-1.0), "nag: learning_rate must be a finite number >= 0, got -1.0"),
         (lambda: nag(0.1, "x"), "restart must be None or 'function' or 'gradient', got 'x'"),  # type: ignore[arg-type]
         (lambda: nag(0.1).update(1.0, None), "nag: update needs the parameters"),
-        (lambda: nag(0.1, "function").update(1.0, None, 1.0), "needs the loss"),
+        (lambda: nag(0.1, "function").update(1.0, nag(0.1).init(1.0), 1.0), "needs the loss"),
         (lambda: gd(-1.0), "gd: learning_rate must be"),
         (lambda: momentum(0.1, 1.0), r"momentum: momentum must be in \[0, 1\), got 1.0"),
         (lambda: nesterov(0.1, -0.1), "nesterov: momentum must be"),

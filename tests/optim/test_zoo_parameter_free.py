@@ -415,9 +415,9 @@ def test_optax_cannot_start_from_a_zero_gradient() -> None:
         (lambda: dadapt_adamw(betas=(0.9, 1.0)), r"dadapt_adamw: betas\[1\] must be in \[0, 1\)"),
         (
             lambda: dog(init_step=("guess", 1.0)),  # type: ignore[arg-type]
-            "dog: init_step must be one of 'distance', 'learning_rate', 'heuristic' and .* 'guess'",
+            r"dog: init_step\[0\] must be 'distance' or 'learning_rate' or .*, got 'guess'",
         ),
-        (lambda: dog(init_step=("distance", 0.0)), "dog: init_step 'distance' must be .* > 0"),
+        (lambda: dog(init_step=("distance", 0.0)), r"dog: init_step\[1\] must be .* > 0"),
         (lambda: dog(eps=-1.0), "dog: eps must be a finite number >= 0, got -1.0"),
         (lambda: dog(weight_decay=-1.0), "dog: weight_decay must be a finite number >= 0"),
         (lambda: dowg(eps=0.0), "dowg: eps must be a finite number > 0, got 0.0"),

@@ -39,7 +39,7 @@ OF_ANY_RULE: dict[str, Bad] = {
     **each("weight_decay adam_weight_decay weight_decay_rate alpha gamma eta", NEGATIVE),
     **each("initial_accumulator_value initial_scale min_norm min_scale decay_rate", NEGATIVE),
     **each("trust_coefficient consistent_rms momentum_decay weight_lr_power", NEGATIVE),
-    **each("min_step_size max_step_size estim_lr_coef", NEGATIVE),
+    **each("min_step_size max_step_size estim_lr_coef adam_learning_rate decay_offset", NEGATIVE),
     **each("clip_threshold clipping_threshold estim_lr0 init_estim_sq_dist", NOT_POSITIVE),
     **each("b1 b2 b3 beta beta3 rho momentum decay shampoo_beta adam_b1 adam_b2", NO_DECAY),
     "betas": {(1.0, 0.9): "1.0", (-0.1, 0.9): "-0.1", (0.9, 1.0): "1.0", (0.9, NAN): "nan"},
@@ -48,11 +48,12 @@ OF_ANY_RULE: dict[str, Bad] = {
     "threshold": values(3.9, NAN, INF),
     "f_min": values(NAN, INF),
     **each("ns_steps update_interval precondition_frequency max_dim max_precond_dim", NO_COUNT),
-    **each("memory_size max_evaluations max_products examples", NO_COUNT),
+    **each("memory_size max_evaluations max_products examples min_dim_size_to_factor", NO_COUNT),
+    "ns_coeffs": {(1.0, NAN, 1.0): "nan", (1.0, 1.0, INF): "inf"},
     **each("sampler_rate temperature", NEGATIVE),
     "damping": NOT_POSITIVE,
     "uniform": values(1.5, -0.1, NAN),
-    "warmup_steps": values(0, -1),
+    "warmup_steps": NO_COUNT,
     "init_step": {("other", 1.0): "'other'", ("distance", 0.0): "0.0", ("heuristic", NAN): "nan"},
     **each("restart variant max_of dialect formula", UNKNOWN),
 }
@@ -61,7 +62,7 @@ OF_ANY_RULE: dict[str, Bad] = {
 OF_ONE_RULE: dict[tuple[str, str], Bad] = {
     ("optimistic_gradient_descent", "beta"): NEGATIVE,
     ("optimistic_adam", "beta"): NEGATIVE,
-    ("ademamix", "warmup_steps"): values(-1),
+    ("ademamix", "warmup_steps"): values(-1, 1.5),
     ("shampoo", "decay"): values(1.5, -0.1, NAN),
     ("shampoo", "eps"): NOT_POSITIVE,
     ("schedule_free_sgd", "b1"): values(0.0, 1.5, NAN),
@@ -77,14 +78,12 @@ WITHOUT_RANGE = {
     *("clip_value_fn", "hessian_diagonal_fn"),
 }
 
-UNCHECKED = {"adam_learning_rate", "decay_offset", "min_dim_size_to_factor", "ns_coeffs"}
-
 
 def rows() -> Iterator[Any]:
     """Every argument of every rule with every value out of its range."""
     for entry in ZOO.values():
         for name, parameter in inspect.signature(entry.factory).parameters.items():
-            if name in WITHOUT_RANGE | UNCHECKED or isinstance(parameter.default, bool):
+            if name in WITHOUT_RANGE or isinstance(parameter.default, bool):
                 continue
             # A KeyError says that an argument has no row yet.
             bad = OF_ONE_RULE.get((entry.name, name)) or OF_ANY_RULE[name]
