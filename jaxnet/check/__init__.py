@@ -1,4 +1,4 @@
-"""Checks of gradients."""
+"""Checks of gradients and Hessians."""
 
 from jaxnet.check.agreement import Agreement, agreement
 from jaxnet.check.differences import (
@@ -9,14 +9,18 @@ from jaxnet.check.differences import (
     finite_difference,
     kinks,
 )
+from jaxnet.check.hessians import HessianAgreement, hessian, hessian_product
 
 __all__ = [
     "Agreement",
     "Estimate",
+    "HessianAgreement",
     "agreement",
     "central_differences",
     "directional_difference",
     "estimates",
     "finite_difference",
+    "hessian",
+    "hessian_product",
     "kinks",
 ]
