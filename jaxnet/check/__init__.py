@@ -1,6 +1,26 @@
-"""Checks of gradients."""
+"""Checks of gradients and Hessians."""
 
 from jaxnet.check.agreement import Agreement, agreement
-from jaxnet.check.differences import central_differences
+from jaxnet.check.differences import (
+    Estimate,
+    central_differences,
+    directional_difference,
+    estimates,
+    finite_difference,
+    kinks,
+)
+from jaxnet.check.hessians import HessianAgreement, hessian, hessian_product
 
-__all__ = ["Agreement", "agreement", "central_differences"]
+__all__ = [
+    "Agreement",
+    "Estimate",
+    "HessianAgreement",
+    "agreement",
+    "central_differences",
+    "directional_difference",
+    "estimates",
+    "finite_difference",
+    "hessian",
+    "hessian_product",
+    "kinks",
+]
