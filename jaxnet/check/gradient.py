@@ -87,8 +87,9 @@ def _true_gradient(s: Subject) -> Callable[[Any], tuple[float, list[np.ndarray],
 
         def by_differences(params: Any) -> tuple[float, list[np.ndarray], list[float]]:
             found = estimates(s.loss, params)
-            values = [np.asarray(e.value) for e in found]
-            return float(s.loss(params)), values, [float(np.max(e.error, initial=0)) for e in found]
+            values = [np.asarray(v) for v in jax.tree.leaves(found.value)]
+            errors = [float(np.max(e, initial=0)) for e in jax.tree.leaves(found.error)]
+            return float(s.loss(params)), values, errors
 
         return by_differences
 
