@@ -56,12 +56,65 @@ def alterations(replay: Replay) -> Iterator[Alteration]:
                         single.code, single.where, single.rules, single.does + said, single.needs,
                         single.rank + 1,
                     )  # fmt: skip
+            if 1 < len(ops) <= 64 and made[0] == "dropped_path":
+                for said, kept in (("first", ops[0]), ("last", ops[-1])):
+                    yield _applied(
+                        (*made[:2], f"keeps the {said} of {len(ops)} runs only", *made[3:]),
+                        [op for op in ops if op is not kept],
+                        places,
+                    )
+        yield from _shifted(ops, replay, places)
     yield from of_functions(replay, moving, places)
     yield from composites(replay, places, moving)
 
 
+def _shifted(ops: list[Operation], replay: Replay, places: "Places") -> Iterator[Alteration]:
+    """A product in a loop whose gradient takes the operand of the step before or after."""
+    if len(ops) < 2 or ops[0].name not in ("dot_general", "mul"):
+        return
+    made_by = {o: op for op in replay.operations for o in op.outputs}
+    for i in range(2):
+        numbers = [op.inputs[i] for op in ops]
+        if len(set(numbers)) < len(numbers):
+            continue
+        after, before = numbers[1:], numbers[:-1]
+        maker = made_by.get(numbers[-1])
+        same = [
+            op
+            for op in replay.operations
+            if maker is not None and (op.frames, op.name) == (maker.frames, maker.name)
+        ]
+        last = same[-1].outputs[0] if same else numbers[-1]
+        for said, others in (("after", [*after, last]), ("before", [numbers[0], *before])):
+            rules = {
+                op.index: _with_operand(i, other) for op, other in zip(ops, others, strict=True)
+            }
+            yield Alteration(
+                "wrong_point",
+                places.of(ops),
+                rules,
+                f"takes the factor of the step {said}",
+                "that of the same step",
+                4,
+            )
+
+
+def _with_operand(i: int, other: int) -> Rule:
+    """The rule with another value for operand i, in the gradient of the other operand."""
+
+    def rule(op: Operation, replay: Replay, dy: Any) -> Any:
+        cts = list(right_rule(op, replay, dy))
+        inputs = replay.inputs_of(op)
+        inputs[i] = replay.values[other]
+        cts[1 - i] = right_rule(op, replay, dy, inputs)[1 - i]
+        return cts
+
+    return rule
+
+
 def _applied(made: Made, ops: Sequence[Operation], places: "Places") -> Alteration:
     code, rule, does, needs, rank = made
+    rank += 3 * ops[0].library  # people rarely take JAX's own functions apart
     return Alteration(code, places.of(ops), {op.index: rule for op in ops}, does, needs, rank)
 
 
@@ -162,6 +215,7 @@ def of_operation(op: Operation, replay: Replay) -> Iterator[Made]:
         yield from _of_paths(op, replay)
     elif name in ("row", "slice", "dynamic_slice", "rev", "cumsum"):
         yield "dropped_path", _without(0), f"loses the path through {_said(op)}", "it too", 5
+    yield "dropped_path", _lost, f"loses the path through {_said(op)}", "its contribution too", 2
     if name in ("mul", "div", "dot_general", "neg"):
         does = f"has the sign of {_said(op)} the other way round"
         yield "sign", _times(-1.0), does, "its sign", 6
@@ -187,10 +241,32 @@ def of_functions(replay: Replay, moving: set[int], places: Places) -> Iterator[A
     for ops in (*runs(replay.operations), *_same_line([a.op for a in found])):
         for name in dict.fromkeys(n for op in ops for n in _names(by_op, op)):
             group = [by_op[op.index, name] for op in ops if (op.index, name) in by_op]
+            yield from _of_other_step(group, replay, places)
             for made in _of_function(group[0], replay, moving):
                 code, rule_of, does, needs, rank = made
                 rules = {a.op.index: rule_of(a) for a in group}
                 yield Alteration(code, places.of([a.op for a in group]), rules, does, needs, rank)
+
+
+def _of_other_step(group: list[Applied], replay: Replay, places: Places) -> Iterator[Alteration]:
+    """A function in a loop whose derivative is taken at the step before or after."""
+    f = group[0].function
+    if len(group) < 2 or f.name.startswith("the power"):
+        return
+    for said, others in (
+        ("before", [group[0], *group[:-1]]),
+        ("after", [*group[1:], group[-1]]),
+    ):
+        rules = {}
+        for a, other in zip(group, others, strict=True):
+
+            def rule(op: Operation, replay: Replay, dy: Any, a: Any = a, o: Any = other) -> Any:
+                return {a.x: dy * f.of_x(replay.values[o.x])}
+
+            rules[a.op.index] = rule
+        does = f"takes the derivative of {f.name} at the step {said}"
+        needs = f"its derivative, {f.due}, at the same step"
+        yield Alteration("wrong_point", places.of([a.op for a in group]), rules, does, needs, 4)
 
 
 def _same_line(operations: Sequence[Operation]) -> Iterator[list[Operation]]:
@@ -368,6 +444,10 @@ def _times(factor: float) -> Rule:
     return rule
 
 
+def _lost(op: Operation, replay: Replay, dy: Any) -> Any:
+    return [None] * len(op.inputs)
+
+
 def _without(i: int, factor: float = 0.0) -> Rule:
     """The rule with the cotangent of input i multiplied, 0 by default."""
 
@@ -531,6 +611,25 @@ def _of_matrix_product(op: Operation, replay: Replay) -> Iterator[Made]:
             return cts
 
         yield "transpose", turned, "has this matrix's gradient transposed", "its transpose", 4
+
+    y = _output(op, replay)
+    if np.ndim(y) >= 2 and y.shape[-1] == y.shape[-2]:
+        for i in range(2):
+
+            def error_turned(op: Operation, replay: Replay, dy: Any, i: int = i) -> Any:
+                cts = list(right_rule(op, replay, dy))
+                cts[i] = right_rule(op, replay, np.swapaxes(dy, -1, -2))[i]
+                return cts
+
+            does = "multiplies by the incoming gradient where its transpose belongs"
+            yield "transpose", error_turned, does, "its transpose, or none", 4
+    for i in range(2):
+        shape = np.shape(replay.values[op.inputs[i]])
+        near = sorted(_same_shape(replay, shape), key=lambda k: abs(k - op.outputs[0]))[:16]
+        for k in near:
+            if k not in op.inputs:
+                does = "multiplies by a value of another place where this product's factor belongs"
+                yield "wrong_point", _with_operand(i, k), does, "the factor of the product", 6
 
     def averaged(op: Operation, replay: Replay, dy: Any) -> Any:
         cts = list(right_rule(op, replay, dy))

@@ -48,12 +48,12 @@ def diagnose(
     search = None if replays is None else Search(samples, limits, close, replays)
     if whole is not None:
         return [*causes, *(_placed(cause, search) for cause in whole)]
-    found = [] if search is None else _by_replay(s, search, left)
+    found = [] if search is None else _by_one(s, search, left)
+    found = found or _of_the_whole(s, samples, left, close)
+    if not found and search is not None:
+        found = _by_several(s, search, left)
     if found:
         return [*causes, *found]
-    quotient = _difference_quotient(s, samples, left, close)
-    if quotient is not None:
-        return [*causes, quotient]
     for k in left:
         causes.append(_alone(s, samples, k, close) or _mismatch(s, samples, k))
     return _merged(causes)
@@ -75,7 +75,7 @@ def _unusable(s: Subject, samples: list[Sample], wrong: list[int]) -> Iterator[C
             )
         elif given.shape != true.shape:
             yield _of_shape(name, k, given, true)
-        elif not all(np.isfinite(sample.given[k]).all() for sample in samples):
+        elif not all(np.isfinite(np.asarray(x.given[k])).all() for x in samples):
             bad = ~np.isfinite(given)
             yield Cause(
                 "nonfinite",
@@ -120,7 +120,9 @@ def _placed(cause: Cause, search: Search | None) -> Cause:
         return replace(cause, where=_used_at(search.replays[0], cause.leaves[0]))
     if cause.code not in ("scale", "sign", "missing", "partial_entries"):
         return cause
-    found = [e for e in search.explaining(list(cause.leaves), whole=True) if e.factor == 1]
+    found = [
+        e for e in search.explaining(list(cause.leaves), whole=True) if abs(e.factor - 1) < 1e-4
+    ]
     return replace(cause, where=min(found, key=_order).alteration.where) if found else cause
 
 
@@ -161,11 +163,16 @@ def _whole(s: Subject, samples: list[Sample], left: list[int], close: float) -> 
         found.append(cause)
     if len(found) == len(left):
         return _merged(found)
-    for relation in (_partial_batch, _stale):
+    return None
+
+
+def _of_the_whole(s: Subject, samples: list[Sample], left: list[int], close: float) -> list[Cause]:
+    """Relations of all wrong leaves together."""
+    for relation in (_partial_batch, _stale, _difference_quotient):
         whole = relation(s, samples, left, close)
         if whole is not None:
             return [whole]
-    return None
+    return []
 
 
 def _alone(s: Subject, samples: list[Sample], k: int, close: float) -> Cause | None:
@@ -558,7 +565,7 @@ def _long_step(
     """The kind and step of a difference quotient that gives the user's gradient."""
     k = max(left, key=lambda k: min(sample.true[k].size, 3))
     shape = sample.true[k].shape
-    entries = [np.unravel_index(i, shape) for i in range(min(3, sample.true[k].size))]
+    entries = [np.unravel_index(i, shape) for i in range(min(5, sample.true[k].size))]
     given, true = (
         np.asarray([leaf[e] for e in entries]) for leaf in (sample.given[k], sample.true[k])
     )
@@ -581,7 +588,8 @@ def _long_step(
         noise = 8 * float(np.spacing(abs(here))) / h
         for kind, quotient in quotients.items():
             off, error = np.abs(quotient - given).max(), np.abs(quotient - true).max()
-            if off <= 1e-2 * error + noise and error > max(100 * noise, close * np.abs(true).max()):
+            size = np.abs(true).max()
+            if off <= close * size + noise and error > 100 * (noise + close * size):
                 return kind, h
     return None
 
@@ -603,12 +611,15 @@ def _short_step(sample: Sample, left: list[int]) -> tuple[str, float] | None:
     return None
 
 
-def _by_replay(s: Subject, search: Search, left: list[int]) -> list[Cause]:
-    """Causes that one alteration, or two, or one and relations, make plain."""
-    samples, close = search.samples, search.close
+def _by_one(s: Subject, search: Search, left: list[int]) -> list[Cause]:
+    """The cause, if one alteration explains all wrong leaves."""
     complete = search.explaining(left, whole=True)
-    if complete:
-        return _causes_of(s, min(complete, key=_order))
+    return _causes_of(s, min(complete, key=_order)) if complete else []
+
+
+def _by_several(s: Subject, search: Search, left: list[int]) -> list[Cause]:
+    """Causes that two alterations, or one and relations, make plain."""
+    samples, close = search.samples, search.close
     found = search.explaining(left)
     # Two faults: the alteration that explains most leaves, and what explains the rest with it.
     for first in sorted(found, key=lambda e: (-len(e.leaves), _order(e)))[:8]:
@@ -633,7 +644,8 @@ def _by_replay(s: Subject, search: Search, left: list[int]) -> list[Cause]:
 
 def _order(e: Explained) -> tuple[float, ...]:
     exact = 0 if abs(e.factor - 1) < 1e-4 else 3
-    return (exact + e.alteration.rank, len(e.alteration.rules))
+    # Of operations that a lost path goes through one after the other, the first one is its source.
+    return (exact + e.alteration.rank, min(e.alteration.rules), len(e.alteration.rules))
 
 
 def _causes_of(s: Subject, e: Explained) -> list[Cause]:

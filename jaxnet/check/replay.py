@@ -30,7 +30,8 @@ class Operation:
     """One primitive as it ran.
 
     inputs and outputs are numbers of values. frames are the places in the user's source that led
-    to it, "file.py:12:7 (loss)", the innermost first.
+    to it, "file.py:12:7 (loss)", the innermost first. library says that it lies inside one of
+    JAX's own functions.
     """
 
     index: int
@@ -39,6 +40,7 @@ class Operation:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     frames: tuple[str, ...]
+    library: bool
     bind: Callable[..., Any]
 
 
@@ -139,7 +141,7 @@ def frames_of(eqn: Any) -> tuple[str, ...]:
 
 def _array(x: Any) -> Any:
     """As a NumPy array, unless it is of a type that only JAX has, such as a key."""
-    if isinstance(x, jax.Array) and jax.dtypes.issubdtype(x.dtype, jax.dtypes.extended):
+    if isinstance(x, jax.Array) and jax.numpy.issubdtype(x.dtype, jax.dtypes.extended):
         return x
     return np.asarray(x)
 
@@ -167,24 +169,26 @@ def _run(
     for eqn in jaxpr.eqns:
         inner = () if own else frames_of(eqn)
         inputs = [read(atom) for atom in eqn.invars]
-        outputs = _equation(replay, eqn, inputs, (*inner, *(outer or ())))
+        outputs = _equation(replay, eqn, inputs, (*inner, *(outer or ())), own)
         number |= zip(eqn.outvars, outputs, strict=True)
     return [read(atom) for atom in jaxpr.outvars]
 
 
-def _equation(replay: Replay, eqn: Any, inputs: list[int], frames: tuple[str, ...]) -> list[int]:
+def _equation(
+    replay: Replay, eqn: Any, inputs: list[int], frames: tuple[str, ...], library: bool
+) -> list[int]:
     """Run one equation; calls and loops are run through."""
     name, params = eqn.primitive.name, eqn.params
     if name == "scan":
         return _scan(replay, params, inputs, frames)
     if name == "cond":
         branch = params["branches"][int(replay.values[inputs[0]])]
-        return _call(replay, branch, inputs[1:], frames)
+        return _call(replay, branch, inputs[1:], frames, library)
     if name == "while":
         return _while(replay, params, inputs, frames)
     inner = params.get("jaxpr", params.get("call_jaxpr"))
     if inner is not None and name not in ("custom_linear_solve",):
-        return _call(replay, inner, inputs, frames)
+        return _call(replay, inner, inputs, frames, library)
     if len(replay.operations) >= LONGEST:
         raise TooLong(f"more than {LONGEST} operations")
     operands = [replay.values[i] for i in inputs]
@@ -201,7 +205,9 @@ def _equation(replay: Replay, eqn: Any, inputs: list[int], frames: tuple[str, ..
         results = [_array(y) for y in (out if eqn.primitive.multiple_results else [out])]
     outputs = tuple(replay.add(y) for y in results)
     replay.operations.append(
-        Operation(len(replay.operations), name, params, tuple(inputs), outputs, frames, bind)
+        Operation(
+            len(replay.operations), name, params, tuple(inputs), outputs, frames, library, bind
+        )
     )
     return list(outputs)
 
@@ -210,11 +216,17 @@ def _in_jax(x: Any) -> Any:
     return jax.numpy.asarray(x) if isinstance(x, np.ndarray) else x
 
 
-def _call(replay: Replay, inner: Any, inputs: Sequence[int], frames: tuple[str, ...]) -> list[int]:
+def _call(
+    replay: Replay,
+    inner: Any,
+    inputs: Sequence[int],
+    frames: tuple[str, ...],
+    library: bool = False,
+) -> list[int]:
     jaxpr = getattr(inner, "jaxpr", inner)
     consts = getattr(inner, "consts", ())
     source = jaxpr.debug_info.func_src_info if jaxpr.debug_info else ""
-    return _run(replay, jaxpr, consts, inputs, frames, own=JAX_FOLDER in str(source))
+    return _run(replay, jaxpr, consts, inputs, frames, own=library or JAX_FOLDER in str(source))
 
 
 def _scan(replay: Replay, params: Any, inputs: list[int], frames: tuple[str, ...]) -> list[int]:
@@ -254,7 +266,7 @@ def _structural(
     """Keep an operation that only the unrolled loop has."""
     output = replay.add(value)
     op = Operation(
-        len(replay.operations), name, params, tuple(inputs), (output,), frames, _not_bound
+        len(replay.operations), name, params, tuple(inputs), (output,), frames, False, _not_bound
     )
     replay.operations.append(op)
     return output

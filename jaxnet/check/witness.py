@@ -84,7 +84,8 @@ def _rounding(answer: Any) -> float:
     """The precision of the coarsest leaf of the user's gradient."""
     types = [np.asarray(leaf).dtype for leaf in jax.tree.leaves(answer)]
     floats = [t for t in types if jnp.issubdtype(t, jnp.floating)]
-    return max((float(jnp.finfo(t).eps) for t in floats), default=float(np.finfo(float).eps))
+    epsilons = [float(jnp.finfo(t).eps) for t in floats]  # type: ignore[no-untyped-call]
+    return max(epsilons, default=float(np.finfo(float).eps))
 
 
 def traced(loss: Callable[[Any], Any], params: Any) -> core.ClosedJaxpr | None:
@@ -136,7 +137,8 @@ def floats(params: Any) -> list[Any]:
 
 def with_floats(params: Any, moving: Sequence[Any]) -> Any:
     """The parameters with other leaves of floating-point numbers."""
-    leaves, structure = jax.tree.flatten(params)
+    leaves = jax.tree.leaves(params)
+    structure: Any = jax.tree.structure(params)
     rest = iter(moving)
     return structure.unflatten([next(rest) if is_float(leaf) else leaf for leaf in leaves])
 
@@ -188,7 +190,8 @@ def align(answer: Any, params: Any) -> list[Any]:
         TypeError: It has other leaves than the parameters.
     """
     floats = [name for name, leaf in named(params) if is_float(leaf)]
-    if jax.tree.structure(answer) == jax.tree.structure(params):
+    own: Any = jax.tree.structure(params)
+    if jax.tree.structure(answer) == own:
         by_name: dict[str, Any] = dict(named(answer))
         return [by_name[name] for name in floats]
     by_name = dict(named(answer))
