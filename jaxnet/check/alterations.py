@@ -29,10 +29,10 @@ class Alteration:
     rules: Mapping[int, Rule]
     does: str
     needs: str
-    rank: int = 5
+    rank: float = 5
 
 
-Made = tuple[str, Rule, str, str, int]
+Made = tuple[str, Rule, str, str, float]
 """code, rule, does, needs, rank: an alteration of one operation, not yet applied to its runs."""
 
 Signature = tuple[Any, ...]
@@ -114,7 +114,7 @@ def _with_operand(i: int, other: int) -> Rule:
 
 def _applied(made: Made, ops: Sequence[Operation], places: "Places") -> Alteration:
     code, rule, does, needs, rank = made
-    rank += 3 * ops[0].library  # people rarely take JAX's own functions apart
+    rank += 1.4 * ops[0].library  # people rarely take JAX's own functions apart
     return Alteration(code, places.of(ops), {op.index: rule for op in ops}, does, needs, rank)
 
 
@@ -164,6 +164,32 @@ def _loops(ops: Sequence[Operation], period: int) -> bool:
     return any(
         b.index - a.index > 1 for a, b in zip(ops[period - 1 :: period], ops[period::period])
     )
+
+
+class Counterparts:
+    """What plays the same part in every run of a loop."""
+
+    def __init__(self, replay: Replay) -> None:
+        """Line up the outputs of the operations that are runs of the same code."""
+        self._rows: dict[int, list[int]] = {}
+        self._entries: dict[tuple[int, int], int] = {}
+        for ops in runs(replay.operations):
+            for row in zip(*(op.outputs for op in ops), strict=True):
+                for number in row:
+                    self._rows.setdefault(number, list(row))
+            for i in range(len(ops[0].inputs)):
+                column = [op.inputs[i] for op in ops]
+                if len(column) > 1:
+                    self._entries[column[1], len(column)] = column[0]
+
+    def row(self, number: int, count: int) -> list[int]:
+        """The values of all runs that correspond to this one of the first; itself if none do."""
+        row = self._rows.get(number, [])
+        return row if len(row) == count and row[0] == number else [number] * count
+
+    def before_first(self, number: int, count: int) -> int | None:
+        """What stood, before the first run, for a value that each run hands to the next."""
+        return self._entries.get((number, count))
 
 
 def _period(names: Sequence[Signature]) -> int:
@@ -236,37 +262,43 @@ class Applied:
 
 def of_functions(replay: Replay, moving: set[int], places: Places) -> Iterator[Alteration]:
     """The alterations of all functions of one number, whether called or written out."""
+    parts = Counterparts(replay)
     found = applied_functions(replay, moving)
     by_op = {(a.op.index, a.function.name): a for a in found}
     for ops in (*runs(replay.operations), *_same_line([a.op for a in found])):
         for name in dict.fromkeys(n for op in ops for n in _names(by_op, op)):
             group = [by_op[op.index, name] for op in ops if (op.index, name) in by_op]
-            yield from _of_other_step(group, replay, places)
-            for made in _of_function(group[0], replay, moving):
+            yield from _of_other_step(group, replay, places, parts)
+            for made in _of_function(group, replay, parts):
                 code, rule_of, does, needs, rank = made
                 rules = {a.op.index: rule_of(a) for a in group}
                 yield Alteration(code, places.of([a.op for a in group]), rules, does, needs, rank)
 
 
-def _of_other_step(group: list[Applied], replay: Replay, places: Places) -> Iterator[Alteration]:
+def _of_other_step(
+    group: list[Applied], replay: Replay, places: Places, parts: Counterparts
+) -> Iterator[Alteration]:
     """A function in a loop whose derivative is taken at the step before or after."""
     f = group[0].function
     if len(group) < 2 or f.name.startswith("the power"):
         return
-    for said, others in (
-        ("before", [group[0], *group[:-1]]),
-        ("after", [*group[1:], group[-1]]),
-    ):
-        rules = {}
-        for a, other in zip(group, others, strict=True):
-
-            def rule(op: Operation, replay: Replay, dy: Any, a: Any = a, o: Any = other) -> Any:
-                return {a.x: dy * f.of_x(replay.values[o.x])}
-
-            rules[a.op.index] = rule
+    first = parts.before_first(group[0].y, len(group))
+    of_y = f.of_y or f.of_x
+    before = [group[0].y if first is None else first, *(a.y for a in group[:-1])]
+    for said, numbers in (("before", before), ("after", [*(a.y for a in group[1:]), group[-1].y])):
+        rules = {
+            a.op.index: _slope_at(a, number, of_y) for a, number in zip(group, numbers, strict=True)
+        }
         does = f"takes the derivative of {f.name} at the step {said}"
         needs = f"its derivative, {f.due}, at the same step"
         yield Alteration("wrong_point", places.of([a.op for a in group]), rules, does, needs, 4)
+
+
+def _slope_at(a: Applied, number: int, slope: Callable[[Any], Any]) -> Rule:
+    def rule(op: Operation, replay: Replay, dy: Any) -> Any:
+        return {a.x: dy * slope(replay.values[number])}
+
+    return rule
 
 
 def _same_line(operations: Sequence[Operation]) -> Iterator[list[Operation]]:
@@ -321,10 +353,13 @@ def _entry_by_entry(op: Operation, replay: Replay) -> bool:
     )
 
 
-MadeFunction = tuple[str, Callable[[Applied], Rule], str, str, int]
+MadeFunction = tuple[str, Callable[[Applied], Rule], str, str, float]
 
 
-def _of_function(a: Applied, replay: Replay, moving: set[int]) -> Iterator[MadeFunction]:
+def _of_function(
+    group: list[Applied], replay: Replay, parts: Counterparts
+) -> Iterator[MadeFunction]:
+    a = group[0]
     f = a.function
     at_head = is_head(replay, a.y)
     needs = f"its derivative, {f.due}"
@@ -372,7 +407,7 @@ def _of_function(a: Applied, replay: Replay, moving: set[int]) -> Iterator[MadeF
         6,
     )
     yield from _averaged(f, local)
-    yield from _elsewhere(a, replay, local)
+    yield from _elsewhere(group, replay, parts)
 
 
 def _averaged(f: Function, local: Any) -> Iterator[MadeFunction]:
@@ -387,24 +422,25 @@ def _averaged(f: Function, local: Any) -> Iterator[MadeFunction]:
     yield "premature_average", of, does, "the mean of their products, row by row", 6
 
 
-def _elsewhere(a: Applied, replay: Replay, local: Any) -> Iterator[MadeFunction]:
+def _elsewhere(group: list[Applied], replay: Replay, parts: Counterparts) -> Iterator[MadeFunction]:
     """The right derivative at a value of another place."""
+    a = group[0]
     f, shape = a.function, np.shape(replay.values[a.y])
     if not shape or f.name.startswith(("the power", "exp", "log", "1/x")):
         return
+    run_of = {a.op.index: t for t, a in enumerate(group)}
     near = sorted(_same_shape(replay, shape), key=lambda i: abs(i - a.y))[:24]
-    own = {a.x, a.y}
     for i in near:
-        if i in own:
+        if i in (a.x, a.y):
             continue
-        for derivative in filter(None, (f.of_y, f.of_x)):
-            yield (
-                "wrong_point",
-                local(lambda a, replay, dy, i=i, d=derivative: d(replay.values[i])),
-                f"takes the derivative of {f.name} at a value of another place",
-                f"its derivative, {f.due}, at its own input",
-                8,
-            )
+        row = parts.row(i, len(group))
+        for slope in filter(None, (f.of_y, f.of_x)):
+
+            def of(a: Applied, row: list[int] = row, slope: Any = slope) -> Rule:
+                return _slope_at(a, row[run_of[a.op.index]], slope)
+
+            does = f"takes the derivative of {f.name} at a value of another place"
+            yield "wrong_point", of, does, f"its derivative, {f.due}, at its own input", 8
 
 
 def _same_shape(replay: Replay, shape: tuple[int, ...]) -> Iterator[int]:
@@ -612,6 +648,22 @@ def _of_matrix_product(op: Operation, replay: Replay) -> Iterator[Made]:
 
         yield "transpose", turned, "has this matrix's gradient transposed", "its transpose", 4
 
+    for i, x in enumerate((a, b)):
+        if (
+            np.ndim(x) == 2
+            and x.shape[0] != x.shape[1]
+            and is_float(replay.values[op.inputs[1 - i]])
+        ):
+
+            def reshaped(op: Operation, replay: Replay, dy: Any, i: int = i) -> Any:
+                cts = list(right_rule(op, replay, dy))
+                inputs = replay.inputs_of(op)
+                inputs[i] = inputs[i].reshape(inputs[i].shape[::-1]).T
+                cts[1 - i] = right_rule(op, replay, dy, inputs)[1 - i]
+                return cts
+
+            does = "reshapes the matrix to the shape of its transpose"
+            yield "transpose", reshaped, does, "its transpose", 4
     y = _output(op, replay)
     if np.ndim(y) >= 2 and y.shape[-1] == y.shape[-2]:
         for i in range(2):
@@ -935,7 +987,7 @@ def _other_losses(replay: Replay, places: Places, moving: set[int]) -> Iterator[
                 {made_by[number].index: rule},
                 f"starts from {said}, the derivative of another loss",
                 "the derivative of this loss",
-                3,
+                3.5,
             )
 
 

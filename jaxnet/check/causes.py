@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import numpy as np
@@ -48,8 +48,9 @@ def diagnose(
     search = None if replays is None else Search(samples, limits, close, replays)
     if whole is not None:
         return [*causes, *(_placed(cause, search) for cause in whole)]
-    found = [] if search is None else _by_one(s, search, left)
-    found = found or _of_the_whole(s, samples, left, close)
+    found, likely = ([], 0.0) if search is None else _by_one(s, search, left)
+    if not found or likely >= UNLIKELY:
+        found = _of_the_whole(s, samples, left, close, replays) or found
     if not found and search is not None:
         found = _by_several(s, search, left)
     if found:
@@ -166,13 +167,20 @@ def _whole(s: Subject, samples: list[Sample], left: list[int], close: float) -> 
     return None
 
 
-def _of_the_whole(s: Subject, samples: list[Sample], left: list[int], close: float) -> list[Cause]:
+def _of_the_whole(
+    s: Subject,
+    samples: list[Sample],
+    left: list[int],
+    close: float,
+    replays: list[Replay] | None,
+) -> list[Cause]:
     """Relations of all wrong leaves together."""
-    for relation in (_partial_batch, _stale, _difference_quotient):
-        whole = relation(s, samples, left, close)
-        if whole is not None:
-            return [whole]
-    return []
+    whole = (
+        _partial_batch(s, samples, left, close)
+        or _stale(s, samples, left, close, replays)
+        or _difference_quotient(s, samples, left, close)
+    )
+    return [whole] if whole is not None else []
 
 
 def _alone(s: Subject, samples: list[Sample], k: int, close: float) -> Cause | None:
@@ -393,55 +401,106 @@ def _through_copies(replay: Replay, k: int) -> set[int]:
     return own
 
 
-def _stale(s: Subject, samples: list[Sample], left: list[int], close: float) -> Cause | None:
-    """The gradient at parameters that a step has already changed, all of them or some before others.
+Stale: TypeAlias = Callable[[int, float], list[np.ndarray]]
+"""(number of the point, step) -> the gradient at parameters that have moved by that step."""
 
-    Every leaf whose gradient was there already has moved by rate times it. Which ones, depends on
-    the order: all at once, from the first leaf to the last, or the other way round.
-    """
-    if s.closed is None:
+
+def _stale(
+    s: Subject,
+    samples: list[Sample],
+    left: list[int],
+    close: float,
+    replays: list[Replay] | None,
+) -> Cause | None:
+    """The gradient at parameters that a step has already changed, some or all of them."""
+    if s.closed is None or replays is None:
         return None
-    loss = s.loss
-
-    @jax.jit
-    def true_at(params: Any, moving: list[Any]) -> Any:
-        return jax.grad(lambda moving: loss(with_floats(params, moving)))(moving)
-
-    count = len(s.names)
-    orders = {
-        "all parameters were changed before": [list(range(count))] * count,
-        "the leaves before it were changed already": [list(range(k)) for k in range(count)],
-        "the leaves after it were changed already": [
-            list(range(k + 1, count)) for k in range(count)
-        ],
-    }
-
-    def miss(sample: Sample, order: list[list[int]], rate: float) -> np.ndarray:
-        errors = []
-        for k in left:
-            moved = [np.asarray(p) for p in floats(sample.params)]
-            for j in order[k]:
-                moved[j] = moved[j] - rate * np.asarray(sample.given[j])
-            at = np.asarray(true_at(sample.params, moved)[k])
-            errors.append((at - np.asarray(sample.given[k])).ravel())
-        return np.concatenate(errors)
-
     size = max(float(np.abs(samples[0].true[k]).max(initial=0)) for k in left)
-    for said, order in orders.items():
+
+    def miss(at: Stale, point: int, rate: float) -> np.ndarray:
+        leaves, given = at(point, rate), samples[point].given
+        return np.concatenate([(leaves[k] - np.asarray(given[k])).ravel() for k in left])
+
+    for said, at in _stale_ways(s, samples, replays).items():
         for start in (1e-3, 1e-1, 0.5):
-            rate = _refined(lambda r, o=order: miss(samples[0], o, r), start)  # type: ignore[misc]
+            rate = _refined(lambda r, at=at: miss(at, 0, r), start)  # type: ignore[misc]
             if rate is None or abs(rate) < 1e-9:
                 continue
-            if all(np.abs(miss(x, order, rate)).max() <= 10 * close * size for x in samples):
+            points = range(len(samples))
+            if all(np.abs(miss(at, i, rate)).max() <= 10 * close * size for i in points):
                 return Cause(
                     "stale",
                     tuple(left),
                     f"The gradient is that at parameters already moved by a step of {rate:.4g}: "
-                    f"when it was computed, {said}.",
+                    f"{said}.",
                     "Compute all gradients before any parameter is changed.",
                     {"step": rate},
                 )
     return None
+
+
+def _stale_ways(s: Subject, samples: list[Sample], replays: list[Replay]) -> dict[str, Stale]:
+    """In which order the parameters may have been changed."""
+    loss, count = s.loss, len(s.names)
+
+    @jax.jit
+    def gradient_at(params: Any, moving: list[Any]) -> Any:
+        return jax.grad(lambda moving: loss(with_floats(params, moving)))(moving)
+
+    def own(sample: Sample) -> list[np.ndarray]:
+        return [np.asarray(p) for p in floats(sample.params)]
+
+    def step_ahead(point: int, rate: float) -> list[np.ndarray]:
+        sample = samples[point]
+        moved = [p - rate * t for p, t in zip(own(sample), sample.true, strict=True)]
+        return [np.asarray(g) for g in gradient_at(sample.params, moved)]
+
+    def one_by_one(backwards: bool) -> Stale:
+        def at(point: int, rate: float) -> list[np.ndarray]:
+            sample = samples[point]
+            moved, leaves = own(sample), [np.zeros(0)] * count
+            for k in reversed(range(count)) if backwards else range(count):
+                leaves[k] = np.asarray(gradient_at(sample.params, moved)[k])
+                moved[k] = moved[k] - rate * np.asarray(sample.given[k])
+            return leaves
+
+        return at
+
+    def on_the_way_back(point: int, rate: float) -> list[np.ndarray]:
+        rules = _with_moved_weights(replays[point], samples[point], rate)
+        leaves = altered_gradient(replays[point], rules)
+        return [leaves[j] for j in moving_leaves(samples[point])]
+
+    return {
+        "all of them were changed before": step_ahead,
+        "the backward pass used weights that were changed on the way": on_the_way_back,
+        "each leaf was changed before the next one's gradient": one_by_one(backwards=False),
+        "each leaf was changed before the gradient of the one in front of it": one_by_one(
+            backwards=True
+        ),
+    }
+
+
+def _with_moved_weights(replay: Replay, sample: Sample, rate: float) -> dict[int, Rule]:
+    """Products whose other factor gets its gradient with weights that have moved already."""
+    places = {replay.parameters[j]: k for k, j in enumerate(moving_leaves(sample))}
+
+    def rule(op: Operation, replay: Replay, dy: Any) -> Any:
+        cts = list(right_rule(op, replay, dy))
+        inputs = replay.inputs_of(op)
+        for i, number in enumerate(op.inputs):
+            if number in places:
+                inputs[i] = inputs[i] - rate * np.asarray(sample.given[places[number]])
+        moved = right_rule(op, replay, dy, inputs)
+        return [
+            ct if n in places else new for ct, new, n in zip(cts, moved, op.inputs, strict=True)
+        ]
+
+    return {
+        op.index: rule
+        for op in replay.operations
+        if op.name in ("dot_general", "mul") and any(i in places for i in op.inputs)
+    }
 
 
 def _refined(error: Callable[[float], np.ndarray], x: float) -> float | None:
@@ -611,10 +670,17 @@ def _short_step(sample: Sample, left: list[int]) -> tuple[str, float] | None:
     return None
 
 
-def _by_one(s: Subject, search: Search, left: list[int]) -> list[Cause]:
-    """The cause, if one alteration explains all wrong leaves."""
+UNLIKELY = 6.5
+"""The rank from which on relations of the whole gradient are asked first."""
+
+
+def _by_one(s: Subject, search: Search, left: list[int]) -> tuple[list[Cause], float]:
+    """The cause, if one alteration explains all wrong leaves, and its rank."""
     complete = search.explaining(left, whole=True)
-    return _causes_of(s, min(complete, key=_order)) if complete else []
+    if not complete:
+        return [], 0.0
+    best = min(complete, key=_order)
+    return _causes_of(s, best), _order(best)[0]
 
 
 def _by_several(s: Subject, search: Search, left: list[int]) -> list[Cause]:
