@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The words after `jaxnet`; None takes them from the command line.
 
     Returns:
-        The exit status: 0, 1 if a training run failed, 2 for bad input.
+        The exit status: 0, 1 if a training run failed or a gradient is wrong, 2 for bad input.
     """
     options = _parser().parse_args(arguments)
     try:
@@ -28,6 +28,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from jaxnet.commands.train import train
 
             return train(options)
+        if options.command == "check":
+            from jaxnet.commands.check import check
+
+            return check(options)
         if options.command == "zoo":
             from jaxnet.commands.zoo import zoo
 
@@ -69,6 +73,15 @@ def _parser() -> argparse.ArgumentParser:
             "loss is a softmax cross-entropy."
         ),
     ))  # fmt: skip
+    check = commands.add_parser(
+        "check",
+        help="say what is wrong with a hand-written gradient, and on which line",
+        description="Compare the gradient in a Python file with the true one. The file, in JAX or "
+        "NumPy, defines loss(params, *args), grad(params, *args) and make(seed) -> (params, args). "
+        "It is run. The status is 1 if the gradient is wrong.",
+    )
+    check.add_argument("file", help="the Python file")
+    check.add_argument("--seed", type=int, default=0, help="what make is called with (default: 0)")
     zoo = commands.add_parser(
         "zoo",
         help="list the optimizers, or print one with its equations",

@@ -1,4 +1,4 @@
-"""Checks of gradients and Hessians."""
+"""Doctors: what is wrong with a gradient, and where; and the numeric tools under them."""
 
 from jaxnet.check.agreement import Agreement, agreement
 from jaxnet.check.differences import (
@@ -9,17 +9,23 @@ from jaxnet.check.differences import (
     finite_difference,
     kinks,
 )
+from jaxnet.check.gradient import assert_gradient, gradient
 from jaxnet.check.hessians import HessianAgreement, hessian, hessian_product
+from jaxnet.check.report import Finding, Report
 
 __all__ = [
     "Agreement",
     "Estimate",
+    "Finding",
     "HessianAgreement",
+    "Report",
     "agreement",
+    "assert_gradient",
     "central_differences",
     "directional_difference",
     "estimates",
     "finite_difference",
+    "gradient",
     "hessian",
     "hessian_product",
     "kinks",

@@ -161,9 +161,7 @@ def runs(operations: Sequence[Operation]) -> Iterator[list[Operation]]:
 
 def _loops(ops: Sequence[Operation], period: int) -> bool:
     """Whether the repetitions lie apart, with other operations between them."""
-    return any(
-        b.index - a.index > 1 for a, b in zip(ops[period - 1 :: period], ops[period::period])
-    )
+    return any(ops[i].index - ops[i - 1].index > 1 for i in range(period, len(ops), period))
 
 
 class Counterparts:

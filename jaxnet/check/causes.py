@@ -772,8 +772,8 @@ def _mismatch(s: Subject, samples: list[Sample], k: int) -> Cause:
     return Cause(
         "mismatch",
         (k,),
-        f"The gradient of {said_name(s, k)} is wrong in no way that is known here; the worst entry, "
-        f"{tuple(map(int, worst))}, is {given[0][worst]:.6g} where {true[0][worst]:.6g} is due.",
+        f"The gradient of {said_name(s, k)} is wrong in no way that is known here; the worst "
+        f"entry, {tuple(map(int, worst))}, is {given[0][worst]:.6g} where {true[0][worst]:.6g} is due.",
         "Compare it with the derivation, term by term.",
         {"cosine": cosine},
     )

@@ -169,9 +169,9 @@ _SILU = Function(
 )
 
 
-def _gelu(name: str, value: Any, slope: Any) -> Function:
+def _gelu(value: Any, slope: Any, other: Slip) -> Function:
     return Function(
-        name,
+        "gelu",
         value,
         slope,
         None,
@@ -191,10 +191,9 @@ def _gelu(name: str, value: Any, slope: Any) -> Function:
                     + 0.5 * x * (1 - np.tanh(_C * (x + 0.044715 * x**3)) ** 2) * _C
                 ),
             ),
-            Slip("the derivative of the tanh form", _gelu_tanh_slope),
+            other,
             Slip("sigmoid(1.702 x)", lambda x: sigmoid(1.702 * x)),
             Slip("relu's mask", lambda x: (x > 0) * 1.0),
-            Slip("the exact form's derivative", lambda x: _below(x) + x * _bell(x)),
             _at("its derivative at the output", slope, True),
         ),
     )
@@ -223,11 +222,15 @@ FUNCTIONS: tuple[Function, ...] = (
     _RELU,
     _SOFTPLUS,
     _SILU,
-    _gelu("gelu", lambda x: x * _below(x), lambda x: _below(x) + x * _bell(x)),
     _gelu(
-        "gelu",
+        lambda x: x * _below(x),
+        lambda x: _below(x) + x * _bell(x),
+        Slip("the derivative of the tanh form", _gelu_tanh_slope),
+    ),
+    _gelu(
         lambda x: 0.5 * x * (1 + np.tanh(_C * (x + 0.044715 * x**3))),
         _gelu_tanh_slope,
+        Slip("the derivative of the exact form", lambda x: _below(x) + x * _bell(x)),
     ),
     *(_leaky(a) for a in (0.01, 0.1, 0.2, 0.05, 0.3)),
     Function(
@@ -402,7 +405,11 @@ def power(n: float) -> Function:
         f"{n:g} x^{n - 1:g}",
         (
             *whole,
-            Slip(f"{n:g} |x|^{n - 1:g}", lambda x: n * np.abs(x) ** (n - 1)),
+            *(
+                [Slip(f"{n:g} |x|^{n - 1:g}", lambda x: n * np.abs(x) ** (n - 1))]
+                if n % 2 == 0
+                else []
+            ),
             Slip("the sign of x", np.sign),
             _at(f"{n:g} x^{n - 1:g} at the power itself", lambda y: n * y ** (n - 1), True),
         ),

@@ -26,7 +26,10 @@ class Fault:
 
 @dataclass(frozen=True)
 class Problem:
-    """loss(params, *args) -> scalar in JAX, grad its right gradient by hand, make(seed) -> (params, args)."""
+    """A loss with its right gradient by hand, and wrong ones.
+
+    loss(params, *args) -> scalar, in JAX; grad(params, *args); make(seed) -> (params, args).
+    """
 
     name: str
     loss: Callable[..., Any]
