@@ -6,7 +6,7 @@ comes out is the user's, the alteration is what the user did.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -218,7 +218,7 @@ def of_operation(op: Operation, replay: Replay) -> Iterator[Made]:
     name = op.name
     if name in ("mul", "div", "pow"):
         yield from _of_product(op, replay)
-    elif name in ("add", "add_any", "sub", "max", "min", "concatenate", "stack"):
+    elif name in ("add", "add_any", "sub", "max", "min", "concatenate", "stack", "loop_stack"):
         yield from _of_paths(op, replay)
         if name in ("max", "min"):
             yield from _of_larger(op, replay)
@@ -237,7 +237,7 @@ def of_operation(op: Operation, replay: Replay) -> Iterator[Made]:
         yield from _of_layout(op, replay)
     elif name == "conv_general_dilated":
         yield from _of_paths(op, replay)
-    elif name in ("row", "slice", "dynamic_slice", "rev", "cumsum"):
+    elif name in ("loop_row", "slice", "dynamic_slice", "rev", "cumsum"):
         yield "dropped_path", _without(0), f"loses the path through {_said(op)}", "it too", 5
     yield "dropped_path", _lost, f"loses the path through {_said(op)}", "its contribution too", 2
     if name in ("mul", "div", "dot_general", "neg"):
@@ -385,7 +385,9 @@ def _of_function(
             return slip.f(replay.values[a.y if slip.of_output else a.x])
 
         code = "wrong_point" if slip.point else "wrong_derivative"
-        rank = 2 if slip.point else 3
+        rank: float = 2 if slip.point else 3
+        if a.x not in a.op.inputs:  # several operations: the whole is likelier than its parts
+            rank -= 1.3
         if at_head and f.name.startswith(("the power", "the size")):
             code, rank = "wrong_loss", 2
         yield code, local(slope), f"takes {slip.said} for the derivative of {f.name}", needs, rank
@@ -591,7 +593,16 @@ def _of_product(op: Operation, replay: Replay) -> Iterator[Made]:
                 "the other factor",
                 5,
             )
+    if op.name == "mul":
+        yield from _other_factor(op, replay)
     if op.name == "div":
+
+        def undivided(op: Operation, replay: Replay, dy: Any) -> Any:
+            below = replay.values[op.inputs[1]]
+            return [None if ct is None else ct * below for ct in right_rule(op, replay, dy)]
+
+        does = "does not divide by the denominator"
+        yield "dropped_derivative", undivided, does, "the factor one over the denominator", 4
         for power, said in ((1, "-a/b"), (3, "-a/b^3"), (0, "-a")):
 
             def other(op: Operation, replay: Replay, dy: Any, power: int = power) -> Any:
@@ -673,13 +684,19 @@ def _of_matrix_product(op: Operation, replay: Replay) -> Iterator[Made]:
 
             does = "multiplies by the incoming gradient where its transpose belongs"
             yield "transpose", error_turned, does, "its transpose, or none", 4
+    yield from _other_factor(op, replay)
     for i in range(2):
-        shape = np.shape(replay.values[op.inputs[i]])
-        near = sorted(_same_shape(replay, shape), key=lambda k: abs(k - op.outputs[0]))[:16]
-        for k in near:
-            if k not in op.inputs:
-                does = "multiplies by a value of another place where this product's factor belongs"
-                yield "wrong_point", _with_operand(i, k), does, "the factor of the product", 6
+        if np.ndim(replay.values[op.inputs[i]]) == 1 and is_float(replay.values[op.inputs[1 - i]]):
+
+            def without_vector(op: Operation, replay: Replay, dy: Any, i: int = i) -> Any:
+                cts = list(right_rule(op, replay, dy))
+                inputs = replay.inputs_of(op)
+                inputs[i] = np.ones_like(inputs[i])
+                cts[1 - i] = right_rule(op, replay, dy, inputs)[1 - i]
+                return cts
+
+            does = "does not multiply by the vector of the product"
+            yield "dropped_derivative", without_vector, does, "the vector as a factor", 4
 
     def averaged(op: Operation, replay: Replay, dy: Any) -> Any:
         cts = list(right_rule(op, replay, dy))
@@ -705,6 +722,17 @@ def _sums_rows(op: Operation, replay: Replay) -> bool:
     (contract, _), batch = op.params["dimension_numbers"]
     rows = bool(np.ndim(x) and np.ndim(y)) and 0 not in contract and not batch[0]
     return rows and x.shape[0] == y.shape[0]
+
+
+def _other_factor(op: Operation, replay: Replay) -> Iterator[Made]:
+    """The gradient of one factor with a value of another place for the other one."""
+    for i in range(2):
+        shape = np.shape(replay.values[op.inputs[i]])
+        near = sorted(_same_shape(replay, shape), key=lambda k: abs(k - op.outputs[0]))[:16]
+        for k in near:
+            if shape and k not in op.inputs:
+                does = "multiplies by a value of another place where this product's factor belongs"
+                yield "wrong_point", _with_operand(i, k), does, "the factor of the product", 6.4
 
 
 def _row_means(x: Any) -> Any:
@@ -954,7 +982,7 @@ def _with_means(op: Operation, replay: Replay, dy: Any, n: int) -> Any:
             return _row_means(x)
         return x
 
-    if op.name in ("row", "stack") or isinstance(dy, list):
+    if op.name in ("loop_row", "loop_stack") or isinstance(dy, list):
         return right_rule(op, replay, dy)
     inputs = replay.inputs_of(op)
     if op.name in ("mul", "div", "dot_general"):
@@ -1015,18 +1043,29 @@ def _errors(
         yield "the cubed error", lambda replay: own(replay) ** 3
         yield "one", lambda replay: np.ones_like(own(replay))
     for target in _targets(replay, np.shape(value), moving):
-        for said, f in (
-            ("prediction minus target", lambda v: v),
-            ("sigmoid(output) - target", _sigmoid),
-            ("softmax(output) - target", _softmax_of),
-            ("exp(output) - target", np.exp),
-            ("tanh(output) - target", np.tanh),
-        ):
-            yield said, lambda replay, f=f, t=target: f(own(replay)) - t
-            yield said, lambda replay, f=f, t=target: (f(own(replay)) - t) ** 2
-            yield said, lambda replay, f=f, t=target: np.sign(f(own(replay)) - t)
-        yield "minus the target", lambda replay, t=target: -t
-        yield "minus target / prediction", lambda replay, t=target: -t / own(replay)
+        yield from _differences(own, target)
+
+
+Outputs: TypeAlias = Callable[[Replay], Any]
+
+
+def _differences(own: Outputs, target: Any) -> Iterator[tuple[str, Outputs]]:
+    """What losses that compare outputs with targets send back: the difference, its square, sign."""
+
+    def of(f: Callable[[Any], Any], after: Callable[[Any], Any]) -> Outputs:
+        return lambda replay: after(f(own(replay)) - target)
+
+    for said, f in (
+        ("prediction minus target", np.asarray),
+        ("sigmoid(output) - target", _sigmoid),
+        ("softmax(output) - target", _softmax_of),
+        ("exp(output) - target", np.exp),
+        ("tanh(output) - target", np.tanh),
+    ):
+        for after in (np.asarray, np.square, np.sign):
+            yield said, of(f, after)
+    yield "minus the target", lambda replay: -target
+    yield "minus target / prediction", lambda replay: -target / own(replay)
 
 
 def _sigmoid(x: Any) -> Any:

@@ -626,7 +626,8 @@ def _long_step(
     shape = sample.true[k].shape
     entries = [np.unravel_index(i, shape) for i in range(min(5, sample.true[k].size))]
     given, true = (
-        np.asarray([leaf[e] for e in entries]) for leaf in (sample.given[k], sample.true[k])
+        np.asarray([np.asarray(leaf)[e] for e in entries])
+        for leaf in (sample.given[k], sample.true[k])
     )
     run = jax.jit(s.loss) if s.closed is not None else s.loss
 
@@ -703,6 +704,10 @@ def _by_several(s: Subject, search: Search, left: list[int]) -> list[Cause]:
         rest = [k for k in left if k not in first.leaves]
         if all(k in by_relation for k in rest):
             return _causes_of(s, first) + _merged([by_relation[k] for k in rest])
+    pairs = search.pairs(left)
+    if pairs:
+        both = min(pairs, key=lambda p: sum(_order(e)[0] for e in p))
+        return [cause for e in sorted(both, key=_order) for cause in _causes_of(s, e)]
     # A slip in the formula of some leaves only, while the others went the right way there.
     slips = search.explaining(left, only_here=False, whole=True)
     return _causes_of(s, min(slips, key=_order)) if slips else []
@@ -765,6 +770,7 @@ def _alike(a: Cause, b: Cause) -> bool:
 def _mismatch(s: Subject, samples: list[Sample], k: int) -> Cause:
     given, true = _leaf(samples, k)
     worst = np.unravel_index(np.argmax(np.abs(given[0] - true[0])), true[0].shape)
+    place = tuple(map(int, worst))
     cosine = float(
         np.vdot(given[0], true[0])
         / max(np.linalg.norm(given[0]) * np.linalg.norm(true[0]), np.finfo(float).tiny)
@@ -772,8 +778,8 @@ def _mismatch(s: Subject, samples: list[Sample], k: int) -> Cause:
     return Cause(
         "mismatch",
         (k,),
-        f"The gradient of {said_name(s, k)} is wrong in no way that is known here; the worst "
-        f"entry, {tuple(map(int, worst))}, is {given[0][worst]:.6g} where {true[0][worst]:.6g} is due.",
+        f"The gradient of {said_name(s, k)} is wrong in no way that is known here; its worst "
+        f"entry, {place}, is {given[0][worst]:.6g} where {true[0][worst]:.6g} is due.",
         "Compare it with the derivation, term by term.",
         {"cosine": cosine},
     )

@@ -70,6 +70,14 @@ def _at(said: str, f: Callable[[Any], Any], of_output: bool = False) -> Slip:
     return Slip(said, f, of_output, point=True)
 
 
+def _leaking(slope: float) -> Slip:
+    return Slip(f"a slope of {slope:g} below 0", lambda x: np.where(x > 0, 1.0, slope))
+
+
+def _monomial(p: float, f: float) -> Slip:
+    return Slip(f"{f:g} x^{p:g}", lambda x: f * np.asarray(x, float) ** p)
+
+
 _SIGMOID = Function(
     "the sigmoid",
     sigmoid,
@@ -121,8 +129,7 @@ _RELU = Function(
     lambda y: (y > 0) * 1.0,
     "1 where the input is positive, else 0",
     (
-        *(Slip(f"a slope of {a:g} below 0", lambda x, a=a: np.where(x > 0, 1.0, a))
-          for a in (0.01, 0.1, 0.2, 0.05, 0.3)),
+        *(_leaking(a) for a in (0.01, 0.1, 0.2, 0.05, 0.3)),
         Slip("1 below 0 and 0 above", lambda x: (x <= 0) * 1.0),
         Slip("the output for the slope", lambda y: y, True),
         Slip("the input for the slope", lambda x: x),
@@ -209,11 +216,10 @@ def _leaky(slope: float) -> Function:
         (
             Slip("relu's, 0 below 0,", lambda x: (x > 0) * 1.0),
             Slip("the slopes the other way round", lambda x: np.where(x > 0, slope, 1.0)),
-            *(Slip(f"a slope of {a:g} below 0", lambda x, a=a: np.where(x > 0, 1.0, a))
-              for a in (0.01, 0.1, 0.2, 1 - slope) if a != slope),
+            *(_leaking(a) for a in (0.01, 0.1, 0.2, 1 - slope) if a != slope),
             Slip("minus the slope below 0", lambda x: np.where(x > 0, 1.0, -slope)),
         ),
-    )  # fmt: skip
+    )
 
 
 FUNCTIONS: tuple[Function, ...] = (
@@ -393,10 +399,12 @@ FUNCTIONS: tuple[Function, ...] = (
 def power(n: float) -> Function:
     """x^n."""
     whole = (
-        Slip(f"{f:g} x^{p:g}", lambda x, p=p, f=f: f * np.asarray(x, float) ** p)
+        _monomial(p, f)
         for p, f in ((n - 1, 1), (n, n), (n, 1), (n, n - 1), (n - 2, n), (n - 1, n - 1))
         if (p, f) != (n - 1, n) and not (p == 0 and f == 1) and f != 0
     )
+    # For an odd power |x| makes no difference.
+    absolute = () if n % 2 else (Slip(f"{n:g} |x|^{n - 1:g}", lambda x: n * np.abs(x) ** (n - 1)),)
     return Function(
         f"the power {n:g}",
         lambda x: np.asarray(x, float) ** n,
@@ -405,11 +413,7 @@ def power(n: float) -> Function:
         f"{n:g} x^{n - 1:g}",
         (
             *whole,
-            *(
-                [Slip(f"{n:g} |x|^{n - 1:g}", lambda x: n * np.abs(x) ** (n - 1))]
-                if n % 2 == 0
-                else []
-            ),
+            *absolute,
             Slip("the sign of x", np.sign),
             _at(f"{n:g} x^{n - 1:g} at the power itself", lambda y: n * y ** (n - 1), True),
         ),

@@ -247,12 +247,12 @@ def _scan(replay: Replay, params: Any, inputs: list[int], frames: tuple[str, ...
 
 
 def _row(replay: Replay, xs: int, t: int, frames: tuple[str, ...]) -> int:
-    return _structural(replay, "row", {"row": t}, [xs], replay.values[xs][t], frames)
+    return _structural(replay, "loop_row", {"row": t}, [xs], replay.values[xs][t], frames)
 
 
 def _stack(replay: Replay, rows: Sequence[int], frames: tuple[str, ...]) -> int:
     stacked = np.stack([replay.values[i] for i in rows])
-    return _structural(replay, "stack", {}, rows, stacked, frames)
+    return _structural(replay, "loop_stack", {}, rows, stacked, frames)
 
 
 def _structural(
@@ -295,11 +295,11 @@ def right_rule(
         output = replay.values[op.outputs[0]]
         reverse = PRIMITIVES[op.name].reverse
         return reverse(op.params, replay.inputs_of(op) if inputs is None else inputs, output, dy)
-    if op.name == "row":
+    if op.name == "loop_row":
         dx = np.zeros_like(replay.values[op.inputs[0]])
         dx[op.params["row"]] = dy
         return (dx,)
-    if op.name == "stack":
+    if op.name == "loop_stack":
         return list(dy)
     return replay.pull_in_jax(op, dy)
 

@@ -1,6 +1,6 @@
 """The search for alterations of a replay that come to the user's gradient."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -137,6 +137,48 @@ class Search:
                 found.append(Explained(a, tuple(explained), factor))
         return found
 
+    def pairs(self, left: list[int]) -> list[tuple[Explained, Explained]]:
+        """Two alterations side by side that together give all of `left`.
+
+        What they make of the gradient adds up; so pairs are found by the changes alone.
+        """
+        numbers = [n for n, leaves in self._first.items() if leaves is not None]
+        true, given = self.samples[0].true, self.samples[0].given
+        right = [k for k in range(len(true)) if k not in left]
+
+        def flat(leaves: Sequence[Any], chosen: list[int]) -> np.ndarray:
+            return np.concatenate([np.zeros(0), *(np.ravel(leaves[k] - true[k]) for k in chosen)])
+
+        due = flat(given, left)
+        if not due.size:
+            return []
+        changes, kept = [], []
+        for n in numbers:
+            leaves = self._first[n] or []
+            change = flat(leaves, left)
+            stray = flat(leaves, right)
+            if np.isfinite(change).all() and change.any() and not _large(stray, due):
+                changes.append(change)
+                kept.append(n)
+        if len(kept) < 2:
+            return []
+        a = np.stack(changes)
+        gram, along = a @ a.T, a @ due
+        squares = np.diag(gram)
+        miss = (due @ due) + squares[:, None] + squares[None, :] + 2 * gram
+        miss -= 2 * (along[:, None] + along[None, :])
+        order = np.argwhere((miss <= 1e-9 * (due @ due)) & np.triu(np.ones_like(miss, bool), 1))
+        pairs = []
+        for i, j in order[:200]:
+            first, second = (self.candidates[kept[m]] for m in (i, j))
+            rules = {**first.rules, **second.rules}
+            fits = not set(first.rules) & set(second.rules)
+            if fits and self._holds(rules, left, 1.0):
+                pairs.append(
+                    (Explained(first, tuple(left), 1.0), Explained(second, tuple(left), 1.0))
+                )
+        return pairs
+
     def _holds(self, rules: Mapping[int, Rule], leaves: list[int], factor: float) -> bool:
         """Whether an alteration reproduces the leaves at the other points too."""
         for i, sample in enumerate(self.samples[1:], start=1):
@@ -145,6 +187,11 @@ class Search:
                 if not same(np.asarray(sample.given[k]), factor * altered[k], self.close):
                     return False
         return True
+
+
+def _large(stray: np.ndarray, due: np.ndarray) -> bool:
+    """Whether an alteration changes leaves that are right."""
+    return bool(np.abs(stray).max(initial=0) > 1e-6 * np.abs(due).max())
 
 
 def _factor_of(given: Any, altered: np.ndarray, close: float) -> float | None:

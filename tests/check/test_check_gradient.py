@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from jaxnet import check, models
-from tests.check.planted import (
+
+from .planted import (
     attention,
     classifiers,
     contrastive,
@@ -24,7 +25,7 @@ from tests.check.planted import (
     recurrent,
     regression,
 )
-from tests.check.planted.problem import Fault, Problem
+from .planted.problem import Fault, Problem
 
 FAMILIES = (
     attention, classifiers, contrastive, convolution, embedding, factorization, likelihoods,
