@@ -156,8 +156,7 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     run.add_argument(
         "--learning-rate",
         type=float,
-        default=0.01,
-        help="step size, of the rules that do not search for it (default: 0.01)",
+        help="step size (default: the rule's own default, which some have, else 0.01)",
     )
     run.add_argument("--steps", type=int, default=350, help="number of steps (default: 350)")
     run.add_argument(

@@ -1,6 +1,7 @@
 """`jaxnet train`: the same network trained once with every optimizer named."""
 
 import argparse
+import inspect
 import math
 import sys
 from functools import partial
@@ -17,7 +18,7 @@ from jaxnet.extras import require
 from jaxnet.files import replacing
 from jaxnet.layers.layer import Params
 from jaxnet.models import Batch, Model, classes_of
-from jaxnet.optim.zoo import named
+from jaxnet.optim.zoo import Entry, named
 from jaxnet.train import FitResult, NonFiniteError, accuracy, fit
 
 CHECKED_ROWS = 32
@@ -29,7 +30,7 @@ def train(options: argparse.Namespace) -> int:
     console = require("rich.console", "command").Console()
     for module, extra in (("matplotlib.figure", "plot"), ("safetensors.numpy", "command")):
         require(module, extra)  # rather now than after the training
-    factories = _optimizers(options.optimizer)
+    rules = _optimizers(options.optimizer, options.learning_rate)
     steps = positive_int("--steps", options.steps)
     problem = read_problem(options)
     spec = network_spec(options, problem)
@@ -43,11 +44,11 @@ def train(options: argparse.Namespace) -> int:
 
     results: dict[str, FitResult] = {}
     failures: dict[str, str] = {}
-    for name, factory in factories.items():
+    for name, rule in rules.items():
         try:
             results[name] = fit(
                 model,
-                factory(options.learning_rate),
+                rule,
                 problem.train,
                 steps=steps,
                 batch_size=options.batch_size,
@@ -70,14 +71,29 @@ def train(options: argparse.Namespace) -> int:
     return 1 if failures else 0
 
 
-def _optimizers(names: list[str]) -> dict[str, Any]:
+DEFAULT_RATE = 0.01
+"""The learning rate of rules that have no default of their own."""
+
+
+def _optimizers(names: list[str], rate: float | None) -> dict[str, Any]:
+    """The rules by name, at this learning rate or at their own default."""
     for name in names:
         needs = named(name).needs
         if needs in ("residual_fn", "rows"):
             raise ValueError(f"{name} needs {needs}, which jaxnet train cannot give; use Python")
     if len(set(names)) < len(names):
         raise ValueError(f"--optimizer names one twice: {' '.join(names)}")
-    return {name: named(name).make for name in names}
+    return {name: named(name).make(_rate(named(name)) if rate is None else rate) for name in names}
+
+
+def _rate(entry: Entry) -> Any:
+    """The default of a rule's learning rate, or of what stands for it."""
+    parameters = inspect.signature(entry.factory).parameters
+    for name in ("learning_rate", "max_learning_rate"):
+        default = parameters[name].default if name in parameters else inspect.Parameter.empty
+        if default is not inspect.Parameter.empty and default is not None:
+            return default
+    return DEFAULT_RATE
 
 
 def _print_problem(console: Any, problem: Problem, spec: dict[str, Any], params: Params) -> None:

@@ -19,6 +19,7 @@ from jaxnet.optim.rates import (
     check_number,
     rate_at,
 )
+from jaxnet.optim.states import masked_like
 from jaxnet.optim.treewise import treewise
 from jaxnet.optim.whole_tree import computed, copied, like, quotient, zeros
 
@@ -41,7 +42,8 @@ class ScheduleFreeState(NamedTuple):
 
     def eval_params(self, params: Any) -> Any:
         """The point to evaluate: the average x, not y, where the gradient is due."""
-        return like(_average(computed(params), self.z, self.b1), params)
+        own = masked_like(params, self.z)
+        return like(_average(computed(own), self.z, self.b1), own)
 
 
 class MadgradLeaf(NamedTuple):

@@ -143,7 +143,8 @@ def descent(
             c2=c2,
             max_evaluations=max_evaluations,
         )
-        moved = found.step > 0
+        # A step that rounding swallows is none.
+        moved = (found.step > 0) & (x + found.step * d != x).any()
         s, y = found.step * d, found.grad - g
         n = state.evaluations
         new_state = DescentState(

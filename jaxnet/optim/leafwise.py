@@ -5,6 +5,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax import Array
 
@@ -110,7 +111,13 @@ def spread(mask: Mask, params: Any) -> Any:
     tree = mask(params) if callable(mask) else mask
     if tree is None:
         tree = True
-    return jax.tree.map(lambda m, part: jax.tree.map(lambda _: bool(m), part), tree, params)
+
+    def checked(m: Any) -> bool:
+        if not isinstance(m, bool | np.bool_):
+            raise TypeError(f"a mask must be made of bools, True where a leaf decays, got {m!r}")
+        return bool(m)
+
+    return jax.tree.map(lambda m, part: jax.tree.map(lambda _: checked(m), part), tree, params)
 
 
 def norm(x: Array) -> Array:

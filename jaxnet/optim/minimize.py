@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
+from jaxnet.optim.annealing import AnnealingState
 from jaxnet.optim.descent import Counts, DescentState, flat, pick
 from jaxnet.optim.levenberg_marquardt import MarquardtState
 from jaxnet.optim.rates import check_count, check_nonnegative
@@ -32,7 +33,7 @@ class Minimum(NamedTuple):
 
     x is the solution, fun the loss there and jac its gradient. nit counts steps, nfev and njev
     evaluations of the loss and of its gradient (or Jacobian), nhev products with its Hessian.
-    status is an index into MESSAGES.
+    status is an index into MESSAGES. Simulated annealing looks at no gradient: its jac is None.
     """
 
     x: Any
@@ -112,7 +113,7 @@ def minimize(
         named(method).factory(**options)  # refuses what it can see, before numbers are traced
     elif options:
         raise ValueError(
-            f"minimize: {', '.join(options)} are for methods given by their name; "
+            f"minimize: {', '.join(options)}: options are for methods given by their name; "
             "give them to the transformation itself"
         )
     x0 = jax.tree.map(_inexact, x0)
@@ -140,15 +141,19 @@ def _minimize(
     least_squares = needs == "residual_fn"
     loss = _half_square(fun) if least_squares else fun
     _check_output(fun, x0, vector=least_squares)
-    value_and_grad = jax.value_and_grad(loss)
+    state = optimizer.init(x0)
+    blind = isinstance(state, AnnealingState)  # looks at no gradient
+    value_and_grad = (lambda x: (loss(x), x0)) if blind else jax.value_and_grad(loss)
     extra = {"value_fn": loss}
     if needs in ("grad_fn", "residual_fn"):
         extra[needs] = fun if least_squares else jax.grad(loss)
 
     def status(value: Array, grad: Any, nit: Array, state: Any) -> Array:
         g = flat(grad)
-        finite = jnp.isfinite(value) & jnp.isfinite(g).all()
+        finite = (jnp.isfinite(value) & jnp.isfinite(g).all()) | blind
         size = jnp.max(jnp.abs(g), initial=0)
+        if blind:
+            size = jnp.inf * jnp.ones_like(size)
         stalled = converged = jnp.zeros([], bool)
         if isinstance(state, Searching):
             stalled = state.stalled
@@ -173,10 +178,10 @@ def _minimize(
         return Progress(x, value, grad, state, nit, evaluations, status(value, grad, nit, state))
 
     value, grad = value_and_grad(x0)
-    state = optimizer.init(x0)
     zero = jnp.zeros([], jnp.int32)
     first = Progress(x0, value, grad, state, zero, zero + 1, status(value, grad, zero, state))
-    return _minimum(jax.lax.while_loop(going, step, first), value_and_grad)
+    found = _minimum(jax.lax.while_loop(going, step, first), value_and_grad)
+    return found._replace(jac=None, njev=zero) if blind else found
 
 
 def _minimum(p: Progress, value_and_grad: Any) -> Minimum:
@@ -218,7 +223,7 @@ def _check_output(fun: Callable[[Any], Any], x0: Any, *, vector: bool) -> None:
     if not vector and shapes != [()]:
         raise ValueError(
             f"minimize: fun must give one number, got shapes {shapes}; "
-            'method="levenberg_marquardt" takes residuals'
+            'residuals are taken by method="levenberg_marquardt", given by its name'
         )
 
 

@@ -179,7 +179,9 @@ def hutchinson(key: Array | None = None) -> optax.GradientTransformationExtraArg
     ) -> tuple[Any, HutchinsonState]:
         loss = value_fn if obj_fn is None else obj_fn
         if loss is None and grad_fn is None:
-            raise ValueError("hutchinson: update needs grad_fn, value_fn or obj_fn")
+            raise ValueError(
+                "sophia: update needs grad_fn, value_fn or obj_fn, for its estimate of the Hessian"
+            )
         if not jax.tree.leaves(params):
             return params, state
         key, drawn = jax.random.split(state.key)

@@ -48,6 +48,15 @@ def learning_rate(state: Any) -> Array | None:
     return None
 
 
+def masked_like(params: Any, state: Any) -> Any:
+    """The parameters with the places hidden that `optax.masked` hid in the rule's state."""
+
+    def is_masked(node: Any) -> bool:
+        return isinstance(node, optax.MaskedNode)
+
+    return jax.tree.map(lambda s, p: s if is_masked(s) else p, state, params, is_leaf=is_masked)
+
+
 def unmasked(answer: Any, params: Any) -> Any:
     """Fill the places that `optax.masked` hid from the rule with the parameters themselves."""
 

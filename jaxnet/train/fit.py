@@ -122,7 +122,7 @@ def fit(
     if model.observe is not None:  # running statistics are not for the optimizer
         optimizer = optax.masked(optimizer, learned)
 
-    _check_sampling(model, optimizer, params, sampling if sampler else None, n)
+    _check_sampling(model, optimizer, params, sampling, batch_size, n)
     inputs = Inputs(train, held_out, key_steps)
     run = start(
         model, optimizer, sampler, params, inputs, key_rows, steps,
@@ -195,18 +195,19 @@ def _check_sampling(
     model: Model,
     optimizer: optax.GradientTransformation,
     params: Params,
-    sampling: str | None,
+    sampling: str,
+    batch_size: int | None,
     n: int,
 ) -> None:
     """Refuse a rule that learns what to sample without its sampler, and the other way round."""
     q = jax.eval_shape(lambda p: sampling_probabilities(optimizer.init(p)), params)
     if q is None and sampling != "learned":
         return
-    if q is None or sampling != "learned":
+    if q is None or sampling != "learned" or batch_size is None:
         raise ValueError(
             'fit: optim.aw_sgd, sampling="learned" and a batch_size belong together, got '
-            f"sampling={sampling!r} and an optimizer that learns {'no' if q is None else 'its'} "
-            "sampling"
+            f"sampling={sampling!r}, batch_size={batch_size} and an optimizer that learns "
+            f"{'no' if q is None else 'its'} sampling"
         )
     if q.size != n:
         raise ValueError(f"fit: aw_sgd was made for examples={q.size}, but data have {n} rows")

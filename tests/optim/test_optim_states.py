@@ -80,3 +80,14 @@ def test_the_learning_rate_is_that_of_the_last_step() -> None:
 @pytest.mark.parametrize("optimizer", [optax.sgd(RATE), optax.adam(RATE), optax.identity()])
 def test_a_state_that_does_not_tell_its_learning_rate(optimizer: Any) -> None:
     assert optim.learning_rate(after_steps(optimizer)[1]) is None
+
+
+@pytest.mark.parametrize("rule", [optim.schedule_free_sgd, optim.schedule_free_adamw])
+def test_schedule_free_rules_are_evaluated_in_masks_and_groups(rule: Any, agree: Any) -> None:
+    params, state = after_steps(rule(RATE))
+    alone = optim.eval_params(state, params)
+    _, state = after_steps(optax.masked(rule(RATE), {"a": True, "b": False}))
+    agree(optim.eval_params(state, params)["a"], alone["a"], 1e-12)
+    groups = optax.partition({"x": rule(RATE), "y": rule(RATE)}, {"a": "x", "b": "y"})
+    params, state = after_steps(groups)
+    agree(optim.eval_params(state, params)["b"], alone["b"], 1e-12)

@@ -306,3 +306,9 @@ def test_a_number_out_of_range(rule: Callable[..., Any], name: str, value: float
 def test_another_argument_out_of_range(rule: Callable[..., Any], name: str, value: Any) -> None:
     with pytest.raises(ValueError, match=rf"^{rule.__name__}: {name} .*got {value!r}"):
         rule(0.1, **{name: value})
+
+
+def test_a_mask_is_made_of_bools() -> None:
+    rule = adamw(0.1, mask=lambda params: "no")
+    with pytest.raises(TypeError, match=r"a mask must be made of bools, .* got 'no'"):
+        rule.update(jnp.ones(2), rule.init(jnp.ones(2)), jnp.ones(2))

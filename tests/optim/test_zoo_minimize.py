@@ -141,6 +141,32 @@ def test_rules_by_name_and_numbers_that_need_no_new_program() -> None:
     np.testing.assert_allclose(end("sam", optimizer=optim.gd(0.1)).x, 1, atol=0.1)
 
 
+def test_a_stalled_search_is_seen_in_float32() -> None:
+    start = jnp.asarray([-1.2, 1.0], jnp.float32)
+    for method in ("conjugate_gradient", "bfgs", "lbfgs"):
+        found = minimize(rosenbrock, start, method, tolerance=1e-7, max_steps=2000)
+        assert found.status in (0, 2), (method, found)
+        np.testing.assert_allclose(found.x, 1, atol=2e-3)
+
+
+def test_annealing_needs_no_gradient() -> None:
+    def flat(x: Array) -> Any:
+        """Steps: its gradient is 0 everywhere."""
+        return jnp.sum(jnp.round(10 * (x - 1)) ** 2)
+
+    found = minimize(
+        flat,
+        np.asarray([-1.2, 1.0]),
+        "simulated_annealing",
+        max_steps=2000,
+        learning_rate=0.3,
+        key=jax.random.key(0),
+    )
+    assert [found.status, found.nit, found.njev] == [1, 2000, 0]
+    assert found.jac is None
+    assert found.fun < 2
+
+
 def test_why_it_stopped() -> None:
     start = np.asarray([-1.2, 1.0])
     used_up = minimize(rosenbrock, start, max_steps=3)
@@ -211,5 +237,5 @@ def test_messages() -> None:
         minimize(beale, np.ones(2), tolerance=-1)
     with pytest.raises(ValueError, match="max_steps must be a whole number >= 1, got 0"):
         minimize(beale, np.ones(2), max_steps=0)
-    with pytest.raises(ValueError, match="memory_size are for methods given by their name"):
+    with pytest.raises(ValueError, match="memory_size: options are for methods given"):
         minimize(beale, np.ones(2), lbfgs(), memory_size=3)
