@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxnet.check.functions import FUNCTIONS, power, recognised
+from jaxnet.check.alterations.functions import FUNCTIONS, power, recognised
 from jaxnet.check.primitives import PRIMITIVES
 from jaxnet.check.replay import backward, gradient, record
 

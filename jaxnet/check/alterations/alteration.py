@@ -1,0 +1,109 @@
+"""An alteration of a replay: a mistake at one place, as other rules for some operations."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from jaxnet.check.alterations.places import Places
+from jaxnet.check.replay import Operation, Replay, Rule, right_rule
+
+
+@dataclass(frozen=True)
+class Alteration:
+    """A mistake at one place.
+
+    rules has the altered rules by the numbers of the operations, where the place in the source.
+    does says what the gradient does, needs what the loss needs. rank orders alterations that come
+    to the same gradient: the lower, the likelier.
+    """
+
+    code: str
+    where: str
+    rules: Mapping[int, Rule]
+    does: str
+    needs: str
+    rank: float = 5
+
+
+Made = tuple[str, Rule, str, str, float]
+"""code, rule, does, needs, rank: an alteration of one operation, not yet applied to its runs."""
+
+
+def applied(made: Made, ops: Sequence[Operation], places: Places) -> Alteration:
+    """An alteration of one operation applied to these runs of it."""
+    code, rule, does, needs, rank = made
+    rank += 1.4 * ops[0].library  # people rarely take JAX's own functions apart
+    return Alteration(code, places.of(ops), {op.index: rule for op in ops}, does, needs, rank)
+
+
+def times(factor: float) -> Rule:
+    """The rule with all cotangents multiplied."""
+
+    def rule(op: Operation, replay: Replay, dy: Any) -> Any:
+        return [None if ct is None else factor * ct for ct in right_rule(op, replay, dy)]
+
+    return rule
+
+
+def lost(op: Operation, replay: Replay, dy: Any) -> Any:
+    """The rule that passes nothing on."""
+    return [None] * len(op.inputs)
+
+
+def without(i: int, factor: float = 0.0) -> Rule:
+    """The rule with the cotangent of input i multiplied, 0 by default."""
+
+    def rule(op: Operation, replay: Replay, dy: Any) -> Any:
+        cts = list(right_rule(op, replay, dy))
+        cts[i] = None if cts[i] is None else factor * cts[i]
+        return cts
+
+    return rule
+
+
+def with_operand(i: int, other: int) -> Rule:
+    """The rule with another value for operand i, in the gradient of the other operand."""
+
+    def rule(op: Operation, replay: Replay, dy: Any) -> Any:
+        cts = list(right_rule(op, replay, dy))
+        inputs = replay.inputs_of(op)
+        inputs[i] = replay.values[other]
+        cts[1 - i] = right_rule(op, replay, dy, inputs)[1 - i]
+        return cts
+
+    return rule
+
+
+def input_of(op: Operation, replay: Replay) -> Any:
+    """The first value that went into an operation."""
+    return replay.values[op.inputs[0]]
+
+
+def output_of(op: Operation, replay: Replay) -> Any:
+    """The value that came out of an operation."""
+    return replay.values[op.outputs[0]]
+
+
+def said_operation(op: Operation) -> str:
+    """An operation in words."""
+    names = {
+        "integer_pow": f"the power {op.params.get('y')}",
+        "dot_general": "the matrix product",
+        "mul": "the product",
+        "div": "the quotient",
+        "sub": "the difference",
+        "add": "the sum",
+        "logistic": "the sigmoid",
+        "reduce_sum": "the sum",
+        "reduce_max": "the maximum",
+        "max": "the maximum",
+        "neg": "the minus",
+    }
+    return names.get(op.name, op.name)
+
+
+def row_means(x: Any) -> Any:
+    """Every row replaced by the mean over the rows."""
+    return np.broadcast_to(np.mean(x, axis=0), np.shape(x))

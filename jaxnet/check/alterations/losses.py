@@ -1,0 +1,133 @@
+"""The gradient of another loss."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from jaxnet.check.alterations.alteration import Alteration
+from jaxnet.check.alterations.functions import sigmoid
+from jaxnet.check.alterations.places import Places
+from jaxnet.check.replay import Operation, Replay, right_rule
+
+LINEAR_IN_LOSS = {
+    *("reduce_sum", "mul", "div", "neg", "add", "add_any", "sub", "reshape", "copy"),
+    *("convert_element_type", "broadcast_in_dim", "squeeze", "select_n", "transpose"),
+}
+
+
+def is_head(replay: Replay, number: int) -> bool:
+    """Whether a value goes into the loss by sums and constant factors alone."""
+    if not hasattr(replay, "heads"):
+        heads = {replay.result}
+        for op in reversed(replay.operations):
+            if op.outputs[0] in heads and op.name in LINEAR_IN_LOSS:
+                heads.update(op.inputs)
+        replay.heads = heads  # type: ignore[attr-defined]
+    return number in replay.heads  # type: ignore[attr-defined]
+
+
+def of_other_losses(replay: Replay, places: Places, moving: set[int]) -> Iterator[Alteration]:
+    """The gradient that another loss of the same outputs and targets would send back."""
+    uses: dict[int, list[Operation]] = {}
+    for op in replay.operations:
+        for i in op.inputs:
+            uses.setdefault(i, []).append(op)
+    made_by = {o: op for op in replay.operations for o in op.outputs}
+    head = head_place(replay, moving)
+    for number in sorted(moving, reverse=True):
+        value = replay.values[number]
+        if np.ndim(value) == 0 or number not in made_by or number not in uses:
+            continue
+        for said, slope in _errors(replay, made_by[number], value, moving):
+
+            def rule(op: Operation, replay: Replay, dy: Any, slope: Any = slope) -> Any:
+                return right_rule(op, replay, slope(replay) / np.size(dy))
+
+            yield Alteration(
+                "wrong_loss",
+                head,
+                {made_by[number].index: rule},
+                f"starts from {said}, the derivative of another loss",
+                "the derivative of this loss",
+                3.5,
+            )
+
+
+def head_place(replay: Replay, moving: set[int]) -> str:
+    """Where the loss is formed: its last operation that is no sum and no constant factor."""
+    for op in reversed(replay.operations):
+        linear = op.name in LINEAR_IN_LOSS and sum(i in moving for i in op.inputs) < 2
+        if op.outputs[0] in moving and not linear and op.frames:
+            return op.frames[0]
+    return replay.operations[-1].frames[0] if replay.operations else ""
+
+
+def _errors(
+    replay: Replay, op: Operation, value: Any, moving: set[int]
+) -> Iterator[tuple[str, Callable[[Replay], Any]]]:
+    """Derivatives of the common losses by a value, given the arrays it may be compared with."""
+    number = op.outputs[0]
+
+    def own(replay: Replay) -> Any:
+        return replay.values[number]
+
+    if op.name == "sub":
+        yield "the error itself", own
+        yield "the squared error", lambda replay: own(replay) ** 2
+        yield "the size of the error", lambda replay: np.abs(own(replay))
+        yield "the sign of the error", lambda replay: np.sign(own(replay))
+        yield "the cubed error", lambda replay: own(replay) ** 3
+        yield "one", lambda replay: np.ones_like(own(replay))
+    for target in _targets(replay, np.shape(value), moving):
+        yield from _differences(own, target)
+
+
+Outputs: TypeAlias = Callable[[Replay], Any]
+
+
+def _differences(own: Outputs, target: Any) -> Iterator[tuple[str, Outputs]]:
+    """What losses that compare outputs with targets send back: the difference, its square, sign."""
+
+    def of(f: Callable[[Any], Any], after: Callable[[Any], Any]) -> Outputs:
+        return lambda replay: after(f(own(replay)) - target)
+
+    for said, f in (
+        ("prediction minus target", np.asarray),
+        ("sigmoid(output) - target", sigmoid),
+        ("softmax(output) - target", _softmax_of),
+        ("exp(output) - target", np.exp),
+        ("tanh(output) - target", np.tanh),
+    ):
+        for after in (np.asarray, np.square, np.sign):
+            yield said, of(f, after)
+    yield "minus the target", lambda replay: -target
+    yield "minus target / prediction", lambda replay: -target / own(replay)
+
+
+def _softmax_of(x: Any) -> Any:
+    e = np.exp(x - np.max(x, axis=-1, keepdims=True))
+    return e / np.sum(e, axis=-1, keepdims=True)
+
+
+def _targets(replay: Replay, shape: tuple[int, ...], moving: set[int]) -> Iterator[Any]:
+    """Constant arrays that a value of this shape may be compared with, classes as one-hot rows."""
+    seen: set[bytes] = set()
+    for i, array in enumerate(replay.values):
+        if i in moving or np.size(array) < 2 or isinstance(array, np.generic):
+            continue
+        array = np.asarray(array) if isinstance(array, np.ndarray) else None
+        if array is None:
+            continue
+        target = None
+        if array.shape == shape and array.dtype.kind in "fiub":
+            target = array.astype(float)
+        elif array.dtype.kind in "iu" and len(shape) == 2 and array.size == shape[0]:
+            classes = array.reshape(-1)
+            if classes.min() >= 0 and classes.max() < shape[1]:
+                target = np.eye(shape[1])[classes]
+        if target is not None and target.tobytes() not in seen:
+            seen.add(target.tobytes())
+            yield target
+        if len(seen) > 4:
+            return

@@ -1,0 +1,212 @@
+"""Wrong derivatives of functions of one number, whether called or written out."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from jaxnet.check.alterations.alteration import Alteration, row_means
+from jaxnet.check.alterations.functions import Function, power, recognised
+from jaxnet.check.alterations.losses import is_head
+from jaxnet.check.alterations.places import Counterparts, Places, runs, same_shape
+from jaxnet.check.replay import Operation, Replay, Rule
+
+
+@dataclass(frozen=True)
+class Applied:
+    """A function taken entry by entry: from the value x to the value y, which op gave."""
+
+    function: Function
+    x: int
+    y: int
+    op: Operation
+
+
+def of_functions(replay: Replay, moving: set[int], places: Places) -> Iterator[Alteration]:
+    """The alterations of all functions of one number, whether called or written out."""
+    parts = Counterparts(replay)
+    found = applied_functions(replay, moving)
+    by_op = {(a.op.index, a.function.name): a for a in found}
+    for ops in (*runs(replay.operations), *_same_line([a.op for a in found])):
+        for name in dict.fromkeys(n for op in ops for n in _names(by_op, op)):
+            group = [by_op[op.index, name] for op in ops if (op.index, name) in by_op]
+            yield from _of_other_step(group, replay, places, parts)
+            for made in _of_function(group, replay, parts):
+                code, rule_of, does, needs, rank = made
+                rules = {a.op.index: rule_of(a) for a in group}
+                yield Alteration(code, places.of([a.op for a in group]), rules, does, needs, rank)
+
+
+def _of_other_step(
+    group: list[Applied], replay: Replay, places: Places, parts: Counterparts
+) -> Iterator[Alteration]:
+    """A function in a loop whose derivative is taken at the step before or after."""
+    f = group[0].function
+    if len(group) < 2 or f.name.startswith("the power"):
+        return
+    first = parts.before_first(group[0].y, len(group))
+    of_y = f.of_y or f.of_x
+    before = [group[0].y if first is None else first, *(a.y for a in group[:-1])]
+    for said, numbers in (("before", before), ("after", [*(a.y for a in group[1:]), group[-1].y])):
+        rules = {
+            a.op.index: slope_at(a, number, of_y) for a, number in zip(group, numbers, strict=True)
+        }
+        does = f"takes the derivative of {f.name} at the step {said}"
+        needs = f"its derivative, {f.due}, at the same step"
+        yield Alteration("wrong_point", places.of([a.op for a in group]), rules, does, needs, 4)
+
+
+def slope_at(a: Applied, number: int, slope: Callable[[Any], Any]) -> Rule:
+    """The rule with the derivative taken at another value."""
+
+    def rule(op: Operation, replay: Replay, dy: Any) -> Any:
+        return {a.x: dy * slope(replay.values[number])}
+
+    return rule
+
+
+def _same_line(operations: Sequence[Operation]) -> Iterator[list[Operation]]:
+    """Operations of the same line of source at several places in it."""
+    by_line: dict[str, dict[int, Operation]] = {}
+    for op in operations:
+        if op.frames:
+            line = op.frames[0].rsplit(":", 1)[0]
+            by_line.setdefault(line, {})[op.index] = op
+    for ops in by_line.values():
+        if len({op.frames for op in ops.values()}) > 1:
+            yield list(ops.values())
+
+
+def _names(by_op: Mapping[tuple[int, str], Applied], op: Operation) -> list[str]:
+    return [name for index, name in by_op if index == op.index]
+
+
+def applied_functions(replay: Replay, moving: set[int]) -> list[Applied]:
+    """Where a loss applies a function of one number, found by its values."""
+    roots: dict[int, list[int]] = {}
+    found = []
+    for op in replay.operations:
+        y = op.outputs[0]
+        if y not in moving or not _entry_by_entry(op, replay):
+            continue
+        inputs = [i for i in dict.fromkeys(op.inputs) if i in moving]
+        own = [[i, *roots.get(i, [])] for i in inputs]
+        roots[y] = [r for r in own[0] if all(r in other for other in own[1:])][:12]
+        value = replay.values[y]
+        if op.name in ("integer_pow", "square"):
+            found.append(Applied(power(op.params.get("y", 2)), op.inputs[0], y, op))
+        if op.name == "mul" and op.inputs[0] == op.inputs[1]:
+            found.append(Applied(power(2), op.inputs[0], y, op))
+        for x in roots[y]:
+            function = recognised(replay.values[x], value)
+            if function is not None:
+                found.append(Applied(function, x, y, op))
+    return found
+
+
+LINEAR = {"mul", "add", "add_any", "sub", "div", "neg", "convert_element_type", "copy"}
+
+
+ELEMENTWISE = LINEAR | {
+    *("exp", "log", "log1p", "expm1", "tanh", "logistic", "sqrt", "rsqrt", "square", "sin", "cos"),
+    *("abs", "erf", "erfc", "integer_pow", "pow", "max", "min", "select_n", "cbrt", "tan", "atan"),
+}
+
+
+def _entry_by_entry(op: Operation, replay: Replay) -> bool:
+    return op.name in ELEMENTWISE and np.shape(replay.values[op.outputs[0]]) == max(
+        (np.shape(replay.values[i]) for i in op.inputs), key=len
+    )
+
+
+MadeFunction = tuple[str, Callable[[Applied], Rule], str, str, float]
+
+
+def _of_function(
+    group: list[Applied], replay: Replay, parts: Counterparts
+) -> Iterator[MadeFunction]:
+    a = group[0]
+    f = a.function
+    at_head = is_head(replay, a.y)
+    needs = f"its derivative, {f.due}"
+
+    def local(derivative: Callable[[Applied, Replay, Any], Any]) -> Callable[[Applied], Rule]:
+        def of(a: Applied) -> Rule:
+            def rule(op: Operation, replay: Replay, dy: Any) -> Any:
+                slope = np.asarray(derivative(a, replay, dy), float)
+                return {a.x: np.where(dy == 0, 0.0, dy) * slope}
+
+            return rule
+
+        return of
+
+    yield (
+        "dropped_derivative",
+        local(lambda a, replay, dy: 1.0),
+        f"passes through {f.name} as if its derivative were 1",
+        needs,
+        1,
+    )
+    for slip in f.slips:
+
+        def slope(a: Applied, replay: Replay, dy: Any, slip: Any = slip) -> Any:
+            return slip.f(replay.values[a.y if slip.of_output else a.x])
+
+        code = "wrong_point" if slip.point else "wrong_derivative"
+        rank: float = 2 if slip.point else 3
+        if a.x not in a.op.inputs:  # several operations: the whole is likelier than its parts
+            rank -= 1.3
+        if at_head and f.name.startswith(("the power", "the size")):
+            code, rank = "wrong_loss", 2
+        yield code, local(slope), f"takes {slip.said} for the derivative of {f.name}", needs, rank
+    yield (
+        "wrong_derivative",
+        local(lambda a, replay, dy: f.of_x(replay.values[a.x]) ** 2),
+        f"multiplies by the derivative of {f.name} twice",
+        needs,
+        7,
+    )
+    at_error = f.of_y or f.of_x
+    yield (
+        "wrong_point",
+        local(lambda a, replay, dy: at_error(dy)),
+        f"takes the derivative of {f.name} at the incoming gradient",
+        f"{needs} at the input of {f.name}",
+        6,
+    )
+    yield from _averaged(f, local)
+    yield from _elsewhere(group, replay, parts)
+
+
+def _averaged(f: Function, local: Any) -> Iterator[MadeFunction]:
+    def of(a: Applied) -> Rule:
+        def rule(op: Operation, replay: Replay, dy: Any) -> Any:
+            slope = f.of_x(replay.values[a.x])
+            return {a.x: row_means(dy) * row_means(slope)}
+
+        return rule
+
+    does = f"multiplies the batch means of the error and of the derivative of {f.name}"
+    yield "premature_average", of, does, "the mean of their products, row by row", 6
+
+
+def _elsewhere(group: list[Applied], replay: Replay, parts: Counterparts) -> Iterator[MadeFunction]:
+    """The right derivative at a value of another place."""
+    a = group[0]
+    f, shape = a.function, np.shape(replay.values[a.y])
+    if not shape or f.name.startswith(("the power", "exp", "log", "1/x")):
+        return
+    run_of = {a.op.index: t for t, a in enumerate(group)}
+    near = sorted(same_shape(replay, shape), key=lambda i: abs(i - a.y))[:24]
+    for i in near:
+        if i in (a.x, a.y):
+            continue
+        row = parts.row(i, len(group))
+        for slope in filter(None, (f.of_y, f.of_x)):
+
+            def of(a: Applied, row: list[int] = row, slope: Any = slope) -> Rule:
+                return slope_at(a, row[run_of[a.op.index]], slope)
+
+            does = f"takes the derivative of {f.name} at a value of another place"
+            yield "wrong_point", of, does, f"its derivative, {f.due}, at its own input", 8

@@ -1,0 +1,157 @@
+"""The search for the cause of a wrong gradient: relations first, then the replay."""
+
+from dataclasses import replace
+
+from jaxnet.check.causes.batch import of_partial_batch
+from jaxnet.check.causes.cause import Cause, merged, mismatch
+from jaxnet.check.causes.penalty import penalty_place, through_copies
+from jaxnet.check.causes.quotient import of_quotient
+from jaxnet.check.causes.relations import by_relations, factor_meaning, of_factor, relation
+from jaxnet.check.causes.stale import of_stale
+from jaxnet.check.causes.unusable import unusable
+from jaxnet.check.replay import Replay
+from jaxnet.check.search import Explained, Search, replays_of
+from jaxnet.check.witness import Sample, Subject
+
+CLOSE = 1e-5
+"""Relative error up to which a cause is said to reproduce the user's float64 gradient."""
+
+
+def diagnose(
+    s: Subject, samples: list[Sample], wrong: list[int], limits: list[float]
+) -> list[Cause]:
+    """The causes that together explain all wrong leaves, the most specific first."""
+    close = max(CLOSE, 300 * s.rounding)
+    causes = list(unusable(s, samples, wrong))
+    left = [k for k in wrong if not any(k in cause.leaves for cause in causes)]
+    if not left:
+        return causes
+    whole = by_relations(s, samples, left, close)
+    replays = replays_of(s, samples)
+    search = None if replays is None else Search(samples, limits, close, replays)
+    if whole is not None:
+        return [*causes, *(_placed(cause, search) for cause in whole)]
+    found, likely = ([], 0.0) if search is None else _by_one(s, search, left)
+    if not found or likely >= UNLIKELY:
+        found = _of_the_whole(s, samples, left, close, replays) or found
+    if not found and search is not None:
+        found = _by_several(s, search, left)
+    if found:
+        return [*causes, *found]
+    for k in left:
+        causes.append(relation(s, samples, k, close) or mismatch(s, samples, k))
+    return merged(causes)
+
+
+def _placed(cause: Cause, search: Search | None) -> Cause:
+    """A cause with the line it belongs to, if one operation stands behind it."""
+    if search is None or cause.where is not None:
+        return cause
+    if cause.code == "regularization":
+        return replace(cause, where=penalty_place(search.replays[0], cause.leaves))
+    if cause.code == "transpose":
+        return replace(cause, where=_used_at(search.replays[0], cause.leaves[0]))
+    if cause.code not in ("scale", "sign", "missing", "partial_entries"):
+        return cause
+    found = [
+        e for e in search.explaining(list(cause.leaves), whole=True) if abs(e.factor - 1) < 1e-4
+    ]
+    return replace(cause, where=min(found, key=_order).alteration.where) if found else cause
+
+
+def _used_at(replay: Replay, k: int) -> str | None:
+    """Where a leaf is first used in a product."""
+    own = through_copies(replay, k)
+    for op in replay.operations:
+        if op.name in ("dot_general", "conv_general_dilated", "mul") and own & set(op.inputs):
+            return op.frames[0] if op.frames else None
+    return None
+
+
+def _of_the_whole(
+    s: Subject,
+    samples: list[Sample],
+    left: list[int],
+    close: float,
+    replays: list[Replay] | None,
+) -> list[Cause]:
+    """Relations of all wrong leaves together."""
+    whole = (
+        of_partial_batch(s, samples, left, close)
+        or of_stale(s, samples, left, close, replays)
+        or of_quotient(s, samples, left, close)
+    )
+    return [whole] if whole is not None else []
+
+
+UNLIKELY = 6.5
+"""The rank from which on relations of the whole gradient are asked first."""
+
+
+def _by_one(s: Subject, search: Search, left: list[int]) -> tuple[list[Cause], float]:
+    """The cause, if one alteration explains all wrong leaves, and its rank."""
+    complete = search.explaining(left, whole=True)
+    if not complete:
+        return [], 0.0
+    best = min(complete, key=_order)
+    return _causes_of(s, best), _order(best)[0]
+
+
+def _by_several(s: Subject, search: Search, left: list[int]) -> list[Cause]:
+    """Causes that two alterations, or one and relations, make plain."""
+    samples, close = search.samples, search.close
+    found = search.explaining(left)
+    # Two faults: the alteration that explains most leaves, and what explains the rest with it.
+    for first in sorted(found, key=lambda e: (-len(e.leaves), _order(e)))[:8]:
+        rest = [k for k in left if k not in first.leaves]
+        base = dict(first.alteration.rules)
+        second = search.explaining(rest, base, whole=True)
+        if second:
+            return _causes_of(s, first) + _causes_of(s, min(second, key=_order))
+        given_base = [x._replace(true=search.run(base, i)) for i, x in enumerate(samples)]
+        relations = [relation(s, given_base, k, close) for k in rest]
+        if all(relations):
+            return _causes_of(s, first) + merged([r for r in relations if r is not None])
+    by_relation = {k: cause for k in left if (cause := relation(s, samples, k, close)) is not None}
+    for first in sorted(found, key=_order):
+        rest = [k for k in left if k not in first.leaves]
+        if all(k in by_relation for k in rest):
+            return _causes_of(s, first) + merged([by_relation[k] for k in rest])
+    pairs = search.pairs(left)
+    if pairs:
+        both = min(pairs, key=lambda p: sum(_order(e)[0] for e in p))
+        return [cause for e in sorted(both, key=_order) for cause in _causes_of(s, e)]
+    # A slip in the formula of some leaves only, while the others went the right way there.
+    slips = search.explaining(left, only_here=False, whole=True)
+    return _causes_of(s, min(slips, key=_order)) if slips else []
+
+
+def _order(e: Explained) -> tuple[float, ...]:
+    exact = 0 if abs(e.factor - 1) < 1e-4 else 3
+    # Of operations that a lost path goes through one after the other, the first one is its source.
+    return (exact + e.alteration.rank, min(e.alteration.rules), len(e.alteration.rules))
+
+
+def _causes_of(s: Subject, e: Explained) -> list[Cause]:
+    a = e.alteration
+    leaves = tuple(sorted(e.leaves))
+    causes = [
+        Cause(
+            a.code,
+            leaves,
+            f"The gradient {a.does}. The loss needs {a.needs}.",
+            "Correct the backward pass of this line.",
+            where=a.where,
+        )
+    ]
+    if abs(e.factor - 1) > 1e-4:
+        scale = of_factor(s, leaves[0], e.factor)
+        causes.append(
+            replace(
+                scale,
+                leaves=leaves,
+                message=f"Besides, the gradient is off by the factor {e.factor:.6g}"
+                f"{factor_meaning(s, abs(e.factor))}.",
+            )
+        )
+    return causes

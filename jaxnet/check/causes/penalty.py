@@ -1,0 +1,87 @@
+"""Penalties on the weights that are forgotten, halved, doubled, or not due."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from jaxnet.check.causes.cause import Cause, at_points, said_name
+from jaxnet.check.replay import Replay, backward, is_float
+from jaxnet.check.search import common_factor, replays_of
+from jaxnet.check.witness import Sample, Subject, floats
+
+
+def of_penalty(s: Subject, samples: list[Sample], k: int, close: float) -> Cause | None:
+    """The difference is a multiple of the parameters: a penalty on squared weights."""
+    given, true = at_points(samples, k)
+    own = [np.asarray(floats(sample.params)[k]) for sample in samples]
+    excess = [g - t for g, t in zip(given, true, strict=True)]
+    for said, of, power in (("squared", lambda x: x, 2.0), ("absolute", np.sign, 1.0)):
+        base = [of(x) for x in own]
+        c = common_factor(excess, base, 1e3 * close)
+        if c is None or abs(c) < 1e-12:
+            continue
+        due = _penalty_due(s, samples, k) if power == 2.0 else 0.0
+        found = due + c / power
+        if abs(found) < 1e-3 * abs(due):
+            found = 0.0
+        name = said_name(s, k)
+        what = (
+            f"has no penalty on {name}, which the loss has"
+            if due and not found
+            else f"has a penalty on {name} that the loss does not have"
+            if not due
+            else f"has the penalty on {name} with the coefficient {found:.6g}, not {due:.6g}"
+        )
+        return Cause(
+            "regularization",
+            (k,),
+            f"The gradient {what}: it is off by {c:.6g} times "
+            f"{'the parameters' if power == 2.0 else 'their signs'}.",
+            f"Subtract {c:.6g} times {'the parameters' if power == 2.0 else 'their signs'}; "
+            f"for a penalty of c times the {said} weights the gradient is "
+            f"{'2 c w' if power == 2.0 else 'c sign(w)'}.",
+            {"found": found, "due": due},
+        )
+    return None
+
+
+def _penalty_due(s: Subject, samples: list[Sample], k: int) -> float:
+    """C of a term c * sum of squares of a leaf in the loss, read off its replay."""
+    replays = replays_of(s, samples[:1])
+    if replays is None:
+        return 0.0
+    replay = replays[0]
+    base = backward(replay)
+    own = through_copies(replay, k)
+    due = 0.0
+    for op in replay.operations:
+        if op.index not in base.inputs or op.name not in ("integer_pow", "square", "mul"):
+            continue
+        if not all(i in own for i in op.inputs):
+            continue
+        ct = sum(c for c in base.inputs[op.index] if c is not None)
+        w = replay.values[op.inputs[0]]
+        if np.shape(ct) == np.shape(w) and np.any(w):
+            due += float(np.sum(ct * w) / np.sum(2 * w * w))
+    return due
+
+
+def penalty_place(replay: Replay, leaves: Sequence[int]) -> str | None:
+    """Where the loss has a penalty on these leaves, or on any."""
+    count = sum(is_float(replay.values[i]) for i in replay.parameters)
+    for k in (*leaves, *range(count)):
+        own = through_copies(replay, k)
+        for op in replay.operations:
+            if op.name in ("integer_pow", "square", "mul", "abs") and set(op.inputs) <= own:
+                return op.frames[0] if op.frames else None
+    return None
+
+
+def through_copies(replay: Replay, k: int) -> set[int]:
+    """The numbers of the values that are the k-th parameter, reshaped or copied."""
+    moving = [i for i in replay.parameters if is_float(replay.values[i])]
+    own = {moving[k]}
+    for op in replay.operations:
+        if op.name in ("reshape", "transpose", "copy", "squeeze") and op.inputs[0] in own:
+            own.add(op.outputs[0])
+    return own
