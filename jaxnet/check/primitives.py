@@ -5,6 +5,7 @@ cotangents of its inputs, da = dy df/da and so on. The replay of a loss runs on 
 be altered one at a time and need no compilation. Primitives that are not here run in JAX.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
@@ -137,30 +138,48 @@ def _broadcast_transpose(params: Params, shape: tuple[int, ...], dy: Any) -> Any
     return dy.sum(axis=axes, keepdims=True)
 
 
-def _dot_letters(params: Params, a: Any, b: Any) -> tuple[list[int], list[int], list[int]]:
-    """Labels of the axes of a, of b and of the product, for np.einsum."""
+def _axes(params: Params, a: Any, b: Any) -> tuple[list[int], ...]:
+    """The axes of a and b: batch, free and contracted ones of each."""
     (contract_a, contract_b), (batch_a, batch_b) = params["dimension_numbers"]
-    labels_a = list(range(np.ndim(a)))
-    labels_b = list(range(np.ndim(a), np.ndim(a) + np.ndim(b)))
-    for i, j in zip((*contract_a, *batch_a), (*contract_b, *batch_b), strict=True):
-        labels_b[j] = labels_a[i]
-    out = [labels_a[i] for i in batch_a]
-    out += [labels_a[i] for i in range(np.ndim(a)) if i not in (*contract_a, *batch_a)]
-    out += [labels_b[j] for j in range(np.ndim(b)) if j not in (*contract_b, *batch_b)]
-    return labels_a, labels_b, out
+    free_a = [i for i in range(np.ndim(a)) if i not in contract_a and i not in batch_a]
+    free_b = [j for j in range(np.ndim(b)) if j not in contract_b and j not in batch_b]
+    return list(batch_a), free_a, list(contract_a), list(batch_b), free_b, list(contract_b)
+
+
+def _as_matrices(x: Any, batch: list[int], rows: list[int], columns: list[int]) -> Any:
+    """X with its axes in this order, gathered to (batch, rows, columns)."""
+    shape = np.shape(x)
+    sizes = [math.prod(shape[i] for i in axes) for axes in (batch, rows, columns)]
+    return np.transpose(x, (*batch, *rows, *columns)).reshape(sizes)
+
+
+def _from_matrices(
+    m: Any, shape: tuple[int, ...], batch: list[int], rows: list[int], columns: list[int]
+) -> Any:
+    """The inverse of `_as_matrices` for an array of this shape."""
+    order = (*batch, *rows, *columns)
+    return np.transpose(m.reshape([shape[i] for i in order]), np.argsort(order))
 
 
 def _dot(params: Params, a: Any, b: Any) -> Any:
-    labels_a, labels_b, out = _dot_letters(params, a, b)
-    return np.einsum(a, labels_a, b, labels_b, out, optimize=True)
+    batch_a, free_a, contract_a, batch_b, free_b, contract_b = _axes(params, a, b)
+    y = _as_matrices(a, batch_a, free_a, contract_a) @ _as_matrices(b, batch_b, contract_b, free_b)
+    shape = [np.shape(a)[i] for i in (*batch_a, *free_a)] + [np.shape(b)[j] for j in free_b]
+    return y.reshape(shape)
 
 
 def _dot_reverse(params: Params, inputs: Any, y: Any, dy: Any) -> Any:
+    """For y = a b of matrices da = dy b^T and db = a^T dy."""
     a, b = inputs
-    labels_a, labels_b, out = _dot_letters(params, a, b)
+    batch_a, free_a, contract_a, batch_b, free_b, contract_b = _axes(params, a, b)
+    rows_a, rows_b = (
+        _as_matrices(a, batch_a, free_a, contract_a),
+        _as_matrices(b, batch_b, contract_b, free_b),
+    )
+    dy = np.reshape(dy, (rows_a.shape[0], rows_a.shape[1], rows_b.shape[2]))
     return (
-        np.einsum(dy, out, b, labels_b, labels_a, optimize=True),
-        np.einsum(dy, out, a, labels_a, labels_b, optimize=True),
+        _from_matrices(dy @ np.swapaxes(rows_b, 1, 2), np.shape(a), batch_a, free_a, contract_a),
+        _from_matrices(np.swapaxes(rows_a, 1, 2) @ dy, np.shape(b), batch_b, contract_b, free_b),
     )
 
 

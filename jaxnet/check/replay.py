@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -44,6 +45,12 @@ class Operation:
     bind: Callable[..., Any]
 
 
+LINEAR_IN_LOSS = {
+    *("reduce_sum", "mul", "div", "neg", "add", "add_any", "sub", "reshape", "copy"),
+    *("convert_element_type", "broadcast_in_dim", "squeeze", "select_n", "transpose"),
+}
+
+
 class TooLong(Exception):
     """The loss runs more operations than a replay can hold."""
 
@@ -61,7 +68,6 @@ class Replay:
     parameters: tuple[int, ...] = ()
     result: int = 0
     _pulls: dict[int, Any] = field(default_factory=dict)
-    _base: "Backward | None" = None
 
     def add(self, value: Any) -> int:
         """Keep a value; gives its number."""
@@ -71,6 +77,30 @@ class Replay:
     def inputs_of(self, op: Operation) -> list[Any]:
         """The values that went into an operation."""
         return [self.values[i] for i in op.inputs]
+
+    @cached_property
+    def base(self) -> "Backward":
+        """The backward pass by the right rules."""
+        return backward(self)
+
+    @cached_property
+    def distinct(self) -> dict[tuple[int, ...], list[int]]:
+        """The numbers of the floating-point values by shape; equal arrays are there once."""
+        found: dict[tuple[int, ...], dict[bytes, int]] = {}
+        for i, value in enumerate(self.values):
+            if is_float(value):
+                data = np.asarray(value).tobytes()
+                found.setdefault(np.shape(value), {}).setdefault(data, i)
+        return {shape: list(numbers.values()) for shape, numbers in found.items()}
+
+    @cached_property
+    def heads(self) -> set[int]:
+        """The numbers of the values that go into the loss by sums and constant factors alone."""
+        heads = {self.result}
+        for op in reversed(self.operations):
+            if op.outputs[0] in heads and op.name in LINEAR_IN_LOSS:
+                heads.update(op.inputs)
+        return heads
 
     def pull_in_jax(self, op: Operation, dy: Any) -> Cotangents:
         """The cotangents of the inputs of an operation that is not in `PRIMITIVES`."""
@@ -304,22 +334,51 @@ def right_rule(
     return replay.pull_in_jax(op, dy)
 
 
-def backward(replay: Replay) -> Backward:
-    """The backward pass by the right rules; computed once and kept."""
-    if replay._base is None:
-        cts: dict[int, Any] = {replay.result: np.ones_like(replay.values[replay.result])}
-        inputs: dict[int, Cotangents] = {}
-        for op in reversed(replay.operations):
-            dy = _output_cotangent(op, cts)
-            if dy is None:
-                continue
-            inputs[op.index] = [
-                ct if is_float(replay.values[i]) else None
-                for i, ct in zip(op.inputs, right_rule(op, replay, dy), strict=True)
-            ]
-            _accumulate(cts, op.inputs, inputs[op.index])
-        replay._base = Backward(cts, inputs)
-    return replay._base
+def rerun(replay: Replay, changed: Mapping[int, Any]) -> dict[int, Any]:
+    """The values that change when some are others, by their numbers; the operations stay.
+
+    A change goes only where a cotangent comes back: not through a stop_gradient or a comparison.
+    """
+    new = dict(changed)
+    for op in replay.operations:
+        back = replay.base.inputs.get(op.index, ())
+        moved = {i for i, ct in zip(op.inputs, back, strict=False) if ct is not None and i in new}
+        if moved:
+            inputs = [new[i] if i in moved else replay.values[i] for i in op.inputs]
+            new |= zip(op.outputs, _outputs(op, inputs), strict=True)
+    return new
+
+
+def _outputs(op: Operation, inputs: Sequence[Any]) -> list[Any]:
+    """The outputs of an operation for other inputs."""
+    if op.name in PRIMITIVES:
+        return [np.asarray(PRIMITIVES[op.name].value(op.params, *inputs))]
+    if op.name == "loop_row":
+        return [inputs[0][op.params["row"]]]
+    if op.name == "loop_stack":
+        return [np.stack(inputs)]
+    out = op.bind(*(_in_jax(x) for x in inputs))
+    return [_array(y) for y in (out if isinstance(out, list | tuple) else [out])]
+
+
+def backward(replay: Replay, rules: Mapping[int, Rule] | None = None) -> Backward:
+    """The backward pass by the right rules, or with others for some operations."""
+    rules = rules or {}
+    cts: dict[int, Any] = {replay.result: np.ones_like(replay.values[replay.result])}
+    inputs: dict[int, Cotangents] = {}
+    for op in reversed(replay.operations):
+        dy = _output_cotangent(op, cts)
+        if dy is None:
+            continue
+        new = rules.get(op.index, right_rule)(op, replay, dy)
+        if isinstance(new, dict):
+            _accumulate(cts, list(new), list(new.values()))
+            new = [None] * len(op.inputs)
+        inputs[op.index] = [
+            ct if is_float(replay.values[i]) else None for i, ct in zip(op.inputs, new, strict=True)
+        ]
+        _accumulate(cts, op.inputs, inputs[op.index])
+    return Backward(cts, inputs)
 
 
 def _output_cotangent(op: Operation, cts: dict[int, Any]) -> Any:
@@ -343,8 +402,22 @@ def gradient(replay: Replay, cts: Mapping[int, Any]) -> list[np.ndarray]:
     ]
 
 
-def altered_gradient(replay: Replay, rules: Mapping[int, Rule]) -> list[np.ndarray]:
-    """The gradient with other rules for some operations.
+def altered_gradient(
+    replay: Replay, rules: Mapping[int, Rule], base: Backward | None = None
+) -> list[np.ndarray]:
+    """The gradient with other rules for some operations, on top of a backward pass."""
+    base = base or replay.base
+    delta = change(replay, rules, base)
+    return [
+        g + delta[i] if i in delta else g
+        for i, g in zip(replay.parameters, gradient(replay, base.values), strict=True)
+    ]
+
+
+def change(
+    replay: Replay, rules: Mapping[int, Rule], base: Backward, stop: int = 0
+) -> dict[int, Any]:
+    """The change of the cotangents that other rules make.
 
     As all right rules are linear, only the difference that the alteration makes runs back, through
     the operations that it reaches.
@@ -352,12 +425,19 @@ def altered_gradient(replay: Replay, rules: Mapping[int, Rule]) -> list[np.ndarr
     Args:
         replay: The loss as it ran.
         rules: Other rules by the operations' numbers.
+        base: The backward pass that is changed; its rules are right from the last altered
+            operation on back.
+        stop: The number of the operation at which to stop.
+
+    Returns:
+        The changes of the values that the operations before `stop` gave.
     """
-    base = backward(replay)
     delta: dict[int, Any] = {}
     last = max(rules, default=-1)
-    for op in reversed(replay.operations[: last + 1]):
+    for op in reversed(replay.operations[stop : last + 1]):
         change = _output_cotangent(op, delta)
+        for i in op.outputs:
+            delta.pop(i, None)
         if op.index in rules and op.index in base.inputs:
             dy = _output_cotangent(op, base.values)
             altered = rules[op.index](op, replay, dy if change is None else _sum(dy, change))
@@ -379,10 +459,7 @@ def altered_gradient(replay: Replay, rules: Mapping[int, Rule]) -> list[np.ndarr
         else:
             continue
         _accumulate(delta, op.inputs, changes)
-    return [
-        g + delta[i] if i in delta else g
-        for i, g in zip(replay.parameters, gradient(replay, base.values), strict=True)
-    ]
+    return delta
 
 
 def _sum(dy: Any, change: Any) -> Any:

@@ -1,14 +1,15 @@
 """The search for alterations of a replay that come to the user's gradient."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import jax
 import numpy as np
 
-from jaxnet.check.alterations import Alteration, alterations
-from jaxnet.check.replay import Replay, Rule, TooLong, altered_gradient, record
+from jaxnet.check.alterations import Alteration, alterations, weighted
+from jaxnet.check.replay import Replay, Rule, TooLong, altered_gradient, backward, record
+from jaxnet.check.screen import screen
 from jaxnet.check.witness import Sample, Subject, is_float
 
 
@@ -61,13 +62,30 @@ class Search:
     """The search for alterations that come to the user's gradient."""
 
     def __init__(
-        self, samples: list[Sample], limits: list[float], close: float, replays: list[Replay]
+        self,
+        samples: list[Sample],
+        limits: list[float],
+        close: float,
+        replays: list[Replay],
+        wrong: list[int],
     ) -> None:
-        """Lay out all alterations, and what each makes of the gradient at the first point."""
+        """Lay out all alterations, and what each changes of the gradient at the first point.
+
+        Args:
+            samples: The points.
+            limits: The error of each leaf up to which it counts as right.
+            close: Relative error up to which a gradient is reproduced.
+            replays: The loss at the points.
+            wrong: The leaves that are wrong, yet can be compared.
+        """
         self.samples, self.limits, self.close, self.replays = samples, limits, close, replays
         self.candidates = list(alterations(replays[0]))
         self._moving = moving_leaves(samples[0])
-        self._first: dict[int, list[np.ndarray] | None] = {}
+        right = [k for k in range(len(limits)) if k not in wrong]
+        self._screen = screen(replays[0], self._moving, [right, *([k] for k in wrong)])
+        self._given = self._screen.along(samples[0].given)
+        self._true = self._screen.along(samples[0].true)
+        self._effects = self._all_effects({}, range(len(self.candidates)))
 
     def run(self, rules: Mapping[int, Rule], point: int) -> list[np.ndarray]:
         """The gradient under altered rules, leaf by leaf."""
@@ -75,17 +93,25 @@ class Search:
             leaves = altered_gradient(self.replays[point], rules)
         return [leaves[j] for j in self._moving]
 
-    def _at_first_point(self, number: int, base: Mapping[int, Rule]) -> list[np.ndarray] | None:
-        """The gradient under a candidate; None if it does not fit the shapes of its place."""
-        if base or number not in self._first:
-            try:
-                leaves = self.run({**base, **self.candidates[number].rules}, 0)
-            except (ValueError, IndexError, TypeError, NotImplementedError):
-                leaves = None
-            if base:
-                return leaves
-            self._first[number] = leaves
-        return self._first[number]
+    def _all_effects(self, base: Mapping[int, Rule], numbers: Iterable[int]) -> np.ndarray:
+        """What candidates change on top of other alterations; NaN if they do not fit there."""
+        effects = np.full((len(self.candidates), len(self._given)), np.nan)
+        with np.errstate(all="ignore"):
+            backwards = backward(self.replays[0], base) if base else self.replays[0].base
+            own = self._screen.effect(base, self.replays[0].base) if base else 0.0
+            for number in numbers:
+                rules = self.candidates[number].rules
+                if any(i in base for i in rules):
+                    continue
+                try:
+                    if not base or max(rules) < min(base):
+                        effects[number] = self._screen.effect(rules, backwards)
+                    else:
+                        both = {**base, **rules}
+                        effects[number] = self._screen.effect(both, self.replays[0].base) - own
+                except (ValueError, IndexError, TypeError, NotImplementedError):
+                    continue
+        return effects
 
     def explaining(
         self,
@@ -104,94 +130,174 @@ class Search:
             whole: Whether all of `left` must be explained.
         """
         base = base or {}
+        effects, before = self._effects, self._true
+        if base:
+            before = self._screen.along(self.run(base, 0))
+            effects = self._all_effects(base, self._touching(left, whole))
+        found = []
+        for number in self._promising(effects, before, left, only_here, whole):
+            found += self._explained(self.candidates[number], left, base, only_here, whole)
+        if whole:
+            found += self._partly(effects, before, left, base)
+        return found
+
+    def _touching(self, left: list[int], whole: bool) -> list[int]:
+        """The candidates that, on their own, change these leaves."""
+        changed = np.abs(self._effects[:, self._of(left)]) > 0
+        touching = changed.all(axis=1) if whole else changed.any(axis=1)
+        return [int(n) for n in np.flatnonzero(touching)]
+
+    def _of(self, leaves: Sequence[int]) -> np.ndarray:
+        """The directions that have entries in these leaves."""
+        groups = {
+            int(g)
+            for k in leaves
+            for g in self._screen.group[np.abs(self._screen.directions[k]).any(axis=1)]
+        }
+        here: np.ndarray = np.isin(self._screen.group, list(groups))
+        return here
+
+    def _tolerance(self, before: np.ndarray) -> np.ndarray:
+        """How far the inner products with the directions may be off."""
+        size = np.abs(self._given) + np.abs(self._true) + np.abs(before)
+        slack = np.zeros(len(size))
+        for k, u in enumerate(self._screen.directions):
+            slack += self.limits[k] * np.abs(u).sum(axis=1)
+        tolerance: np.ndarray = 10 * self.close * size + slack
+        return tolerance
+
+    def _promising(
+        self,
+        effects: np.ndarray,
+        before: np.ndarray,
+        left: list[int],
+        only_here: bool,
+        whole: bool,
+    ) -> list[int]:
+        """The candidates that may explain some of the leaves, as far as the directions tell."""
+        here, tolerance = self._of(left), self._tolerance(before)
+        fits = np.isfinite(effects).all(axis=1)
+        if only_here:
+            fits &= (np.abs(effects[:, ~here]) <= tolerance[~here]).all(axis=1)
+        some, every = np.zeros(len(effects), bool), np.ones(len(effects), bool)
+        for g in np.unique(self._screen.group[here]):
+            of = self._screen.group == g
+            given, altered = self._given[of], before[of] + effects[:, of]
+            with np.errstate(all="ignore"):
+                factor = np.nan_to_num(altered @ given / (altered**2).sum(axis=1))
+            miss = np.abs(given - factor[:, None] * altered)
+            explained = (miss <= tolerance[of] * (1 + np.abs(factor[:, None]))).all(axis=1)
+            some |= explained & (effects[:, of] != 0).any(axis=1)
+            every &= explained
+        return [int(n) for n in np.flatnonzero(fits & (every if whole else some))]
+
+    def _explained(
+        self,
+        a: Alteration,
+        left: list[int],
+        base: Mapping[int, Rule],
+        only_here: bool,
+        whole: bool,
+    ) -> list[Explained]:
+        """Whether a candidate explains leaves, entry by entry and at all points."""
         samples = self.samples
         before = self.run(base, 0) if base else samples[0].true
+        altered = self.run({**base, **a.rules}, 0)
+        changed = [
+            k
+            for k, g in enumerate(altered)
+            if not float(np.abs(g - before[k]).max(initial=0)) <= self.limits[k]
+        ]
+        if only_here and not set(changed) <= set(left):
+            return []
+        changed = [k for k in changed if k in left]
+        if not changed or (whole and len(changed) < len(left)):
+            return []
+        factors = {k: _factor_of(samples[0].given[k], altered[k], self.close) for k in changed}
+        known = [(k, c) for k, c in factors.items() if c]
+        if not known:
+            return []
+        factor = known[0][1]
+        explained = [k for k, c in known if abs(c / factor - 1) < 1e-3]
+        if len(explained) < len(left if whole else changed) and (whole or abs(factor - 1) > 1e-4):
+            return []
+        if not self._holds({**base, **a.rules}, explained, factor):
+            return []
+        return [Explained(a, tuple(explained), factor)]
+
+    def _partly(
+        self, effects: np.ndarray, before: np.ndarray, left: list[int], base: Mapping[int, Rule]
+    ) -> list[Explained]:
+        """Paths that the gradient has with another weight than 1."""
+        here, tolerance = self._of(left), self._tolerance(before)
+        due = (self._given - before)[here]
         found = []
-        for number, a in enumerate(self.candidates):
-            if any(i in base for i in a.rules):
+        for number in np.flatnonzero(np.isfinite(effects).all(axis=1)):
+            a, change = self.candidates[number], effects[number]
+            if not a.path or (np.abs(change[~here]) > tolerance[~here]).any():
                 continue
-            altered = self._at_first_point(number, base)
-            if altered is None:
+            square = float(change[here] @ change[here])
+            lost = float(change[here] @ due) / square if square else 0.0
+            if abs(lost) < 1e-6 or abs(lost - 1) < 1e-4:
                 continue
-            changed = [
-                k
-                for k, g in enumerate(altered)
-                if float(np.abs(g - before[k]).max(initial=0)) > self.limits[k]
-            ]
-            if only_here and not set(changed) <= set(left):
-                continue
-            changed = [k for k in changed if k in left]
-            if not changed or (whole and len(changed) < len(left)):
-                continue
-            factors = {k: _factor_of(samples[0].given[k], altered[k], self.close) for k in changed}
-            known = [(k, c) for k, c in factors.items() if c]
-            if not known:
-                continue
-            factor = known[0][1]
-            explained = [k for k, c in known if abs(c / factor - 1) < 1e-3]
-            if len(explained) < len(left if whole else changed) and (
-                whole or abs(factor - 1) > 1e-4
-            ):
-                continue
-            if self._holds({**base, **a.rules}, explained, factor):
-                found.append(Explained(a, tuple(explained), factor))
+            if (np.abs(due - lost * change[here]) <= tolerance[here]).all():
+                weight = self._weight(a, 1 - lost, left, base)
+                found += self._explained(weighted(a, weight), left, base, True, True)
         return found
+
+    def _weight(
+        self, a: Alteration, about: float, left: list[int], base: Mapping[int, Rule]
+    ) -> float:
+        """The weight of a path, by least squares over all entries."""
+        before = self.run(base, 0) if base else self.samples[0].true
+        lost = self.run({**base, **a.rules}, 0)
+        d = np.concatenate([(lost[k] - before[k]).ravel() for k in left])
+        due = [np.ravel(np.asarray(self.samples[0].given[k]) - before[k]) for k in left]
+        square = float(d @ d)
+        return 1 - float(d @ np.concatenate(due)) / square if square else about
 
     def pairs(self, left: list[int]) -> list[tuple[Explained, Explained]]:
         """Two alterations side by side that together give all of `left`.
 
-        What they make of the gradient adds up; so pairs are found by the changes alone.
+        What they change adds up; so pairs are found by the changes alone.
         """
-        numbers = [n for n, leaves in self._first.items() if leaves is not None]
-        true, given = self.samples[0].true, self.samples[0].given
-        right = [k for k in range(len(true)) if k not in left]
-
-        def flat(leaves: Sequence[Any], chosen: list[int]) -> np.ndarray:
-            return np.concatenate([np.zeros(0), *(np.ravel(leaves[k] - true[k]) for k in chosen)])
-
-        due = flat(given, left)
-        if not due.size:
-            return []
-        changes, kept = [], []
-        for n in numbers:
-            leaves = self._first[n] or []
-            change = flat(leaves, left)
-            stray = flat(leaves, right)
-            if np.isfinite(change).all() and change.any() and not _large(stray, due):
-                changes.append(change)
-                kept.append(n)
+        here, tolerance = self._of(left), self._tolerance(self._true)
+        due = (self._given - self._true)[here]
+        fits = np.isfinite(self._effects).all(axis=1) & self._effects[:, here].any(axis=1)
+        fits[fits] &= (np.abs(self._effects[fits][:, ~here]) <= tolerance[~here]).all(axis=1)
+        kept = self._likeliest(np.flatnonzero(fits))
         if len(kept) < 2:
             return []
-        a = np.stack(changes)
-        gram, along = a @ a.T, a @ due
-        squares = np.diag(gram)
-        miss = (due @ due) + squares[:, None] + squares[None, :] + 2 * gram
-        miss -= 2 * (along[:, None] + along[None, :])
-        order = np.argwhere((miss <= 1e-9 * (due @ due)) & np.triu(np.ones_like(miss, bool), 1))
+        a = self._effects[kept][:, here]
+        i, j = np.nonzero(np.abs(a[:, None, 0] + a[None, :, 0] - due[0]) <= tolerance[here][0])
+        i, j = i[i < j], j[i < j]
+        fit = (np.abs(a[i] + a[j] - due) <= tolerance[here]).all(axis=1)
         pairs = []
-        for i, j in order[:200]:
-            first, second = (self.candidates[kept[m]] for m in (i, j))
+        for m, n in zip(i[fit][:200], j[fit][:200], strict=True):
+            first, second = self.candidates[kept[m]], self.candidates[kept[n]]
             rules = {**first.rules, **second.rules}
-            fits = not set(first.rules) & set(second.rules)
-            if fits and self._holds(rules, left, 1.0):
+            if not set(first.rules) & set(second.rules) and self._holds(rules, left, 1.0):
                 pairs.append(
                     (Explained(first, tuple(left), 1.0), Explained(second, tuple(left), 1.0))
                 )
         return pairs
 
+    def _likeliest(self, numbers: np.ndarray) -> list[int]:
+        """Of candidates that change the same, the likeliest; at most 3000 of them."""
+        best: dict[tuple[str, ...], int] = {}
+        for n in sorted(numbers.tolist(), key=lambda n: self.candidates[n].rank):
+            x = self._effects[n]
+            best.setdefault((f"{x.sum():.6e}", f"{np.abs(x).max():.6e}"), n)
+        return list(best.values())[:3000]
+
     def _holds(self, rules: Mapping[int, Rule], leaves: list[int], factor: float) -> bool:
-        """Whether an alteration reproduces the leaves at the other points too."""
-        for i, sample in enumerate(self.samples[1:], start=1):
+        """Whether an alteration reproduces the leaves at all points."""
+        for i, sample in enumerate(self.samples):
             altered = self.run(rules, i)
             for k in leaves:
                 if not same(np.asarray(sample.given[k]), factor * altered[k], self.close):
                     return False
         return True
-
-
-def _large(stray: np.ndarray, due: np.ndarray) -> bool:
-    """Whether an alteration changes leaves that are right."""
-    return bool(np.abs(stray).max(initial=0) > 1e-6 * np.abs(due).max())
 
 
 def _factor_of(given: Any, altered: np.ndarray, close: float) -> float | None:

@@ -4,7 +4,7 @@ An alteration gives some operations of a replay another rule than their own. If 
 comes out is the user's, the alteration is what the user did.
 """
 
-from jaxnet.check.alterations.alteration import Alteration
+from jaxnet.check.alterations.alteration import Alteration, weighted
 from jaxnet.check.alterations.catalogue import alterations
 
-__all__ = ["Alteration", "alterations"]
+__all__ = ["Alteration", "alterations", "weighted"]

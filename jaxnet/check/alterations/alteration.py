@@ -1,8 +1,8 @@
 """An alteration of a replay: a mistake at one place, as other rules for some operations."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,7 +16,7 @@ class Alteration:
 
     rules has the altered rules by the numbers of the operations, where the place in the source.
     does says what the gradient does, needs what the loss needs. rank orders alterations that come
-    to the same gradient: the lower, the likelier.
+    to the same gradient: the lower, the likelier. path names what is lost, if something is.
     """
 
     code: str
@@ -25,17 +25,57 @@ class Alteration:
     does: str
     needs: str
     rank: float = 5
+    path: str = ""
 
 
-Made = tuple[str, Rule, str, str, float]
-"""code, rule, does, needs, rank: an alteration of one operation, not yet applied to its runs."""
+class Made(NamedTuple):
+    """An alteration of one operation, not yet applied to its runs."""
+
+    code: str
+    rule: Rule
+    does: str
+    needs: str
+    rank: float
+    path: str = ""
+
+
+def lost_path(rule: Rule, path: str, needs: str, rank: float) -> Made:
+    """The alteration that loses one of several contributions."""
+    return Made("dropped_path", rule, f"loses {path}", needs, rank, path)
 
 
 def applied(made: Made, ops: Sequence[Operation], places: Places) -> Alteration:
     """An alteration of one operation applied to these runs of it."""
-    code, rule, does, needs, rank = made
-    rank += 1.4 * ops[0].library  # people rarely take JAX's own functions apart
-    return Alteration(code, places.of(ops), {op.index: rule for op in ops}, does, needs, rank)
+    rules = {op.index: made.rule for op in ops}
+    rank = made.rank + 1.4 * ops[0].library  # people rarely take JAX's own functions apart
+    return Alteration(made.code, places.of(ops), rules, made.does, made.needs, rank, made.path)
+
+
+def weighted(a: Alteration, weight: float) -> Alteration:
+    """The alteration that counts with this weight what another one loses."""
+
+    def of(lost: Rule) -> Rule:
+        def rule(op: Operation, replay: Replay, dy: Any) -> Any:
+            return [
+                None if right is None else weight * right + (1 - weight) * (0 if ct is None else ct)
+                for right, ct in zip(right_rule(op, replay, dy), lost(op, replay, dy), strict=True)
+            ]
+
+        return rule
+
+    code, does, rank = "scale", f"counts {a.path} {weight:.6g} times", 7.0
+    if abs(weight - 2) < 1e-4:
+        code, does, rank = "double_counted", f"counts {a.path} twice", 6.0
+    if abs(weight + 1) < 1e-4:
+        code, does, rank = "sign", f"has the sign of {a.path} the other way round", 5.0
+    return replace(
+        a,
+        code=code,
+        rules={index: of(rule) for index, rule in a.rules.items()},
+        does=does,
+        needs="it once",
+        rank=rank + a.rank - 2,
+    )
 
 
 def times(factor: float) -> Rule:

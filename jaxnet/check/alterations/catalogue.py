@@ -22,21 +22,16 @@ def alterations(replay: Replay) -> Iterator[Alteration]:
             continue
         for made in of_operation(ops[0], replay):
             yield applied(made, ops, places)
-            if 1 < len(ops) <= 16 and made[0] in ("dropped_path", "sign", "transpose", "scale"):
+            if 1 < len(ops) <= 16 and made.code in ("dropped_path", "transpose", "scale"):
                 for run, op in enumerate(ops):
-                    single = applied(made, [op], places)
                     said = f" in run {run + 1} of {len(ops)}"
-                    yield Alteration(
-                        single.code, single.where, single.rules, single.does + said, single.needs,
-                        single.rank + 1,
-                    )  # fmt: skip
-            if 1 < len(ops) <= 64 and made[0] == "dropped_path":
+                    single = made._replace(does=made.does + said, rank=made.rank + 1)
+                    yield applied(single, [op], places)
+            if 1 < len(ops) <= 64 and made.code == "dropped_path":
                 for said, kept in (("first", ops[0]), ("last", ops[-1])):
-                    yield applied(
-                        (*made[:2], f"keeps the {said} of {len(ops)} runs only", *made[3:]),
-                        [op for op in ops if op is not kept],
-                        places,
-                    )
+                    does = f"keeps the {said} of {len(ops)} runs only"
+                    others = [op for op in ops if op is not kept]
+                    yield applied(made._replace(does=does, path=""), others, places)
         yield from _shifted(ops, replay, places)
     yield from of_functions(replay, moving, places)
     yield from composites(replay, places, moving)

@@ -8,23 +8,7 @@ import numpy as np
 from jaxnet.check.alterations.alteration import Alteration
 from jaxnet.check.alterations.functions import sigmoid
 from jaxnet.check.alterations.places import Places
-from jaxnet.check.replay import Operation, Replay, right_rule
-
-LINEAR_IN_LOSS = {
-    *("reduce_sum", "mul", "div", "neg", "add", "add_any", "sub", "reshape", "copy"),
-    *("convert_element_type", "broadcast_in_dim", "squeeze", "select_n", "transpose"),
-}
-
-
-def is_head(replay: Replay, number: int) -> bool:
-    """Whether a value goes into the loss by sums and constant factors alone."""
-    if not hasattr(replay, "heads"):
-        heads = {replay.result}
-        for op in reversed(replay.operations):
-            if op.outputs[0] in heads and op.name in LINEAR_IN_LOSS:
-                heads.update(op.inputs)
-        replay.heads = heads  # type: ignore[attr-defined]
-    return number in replay.heads  # type: ignore[attr-defined]
+from jaxnet.check.replay import LINEAR_IN_LOSS, Operation, Replay, right_rule
 
 
 def of_other_losses(replay: Replay, places: Places, moving: set[int]) -> Iterator[Alteration]:

@@ -9,6 +9,7 @@ from jaxnet.check.alterations.alteration import (
     Made,
     input_of,
     lost,
+    lost_path,
     output_of,
     row_means,
     said_operation,
@@ -16,7 +17,6 @@ from jaxnet.check.alterations.alteration import (
     with_operand,
     without,
 )
-from jaxnet.check.alterations.places import same_shape
 from jaxnet.check.primitives import reduced
 from jaxnet.check.replay import Operation, Replay, Rule, is_float, right_rule
 
@@ -46,23 +46,8 @@ def of_operation(op: Operation, replay: Replay) -> Iterator[Made]:
     elif name == "conv_general_dilated":
         yield from _of_paths(op, replay)
     elif name in ("loop_row", "slice", "dynamic_slice", "rev", "cumsum"):
-        yield (
-            "dropped_path",
-            without(0),
-            f"loses the path through {said_operation(op)}",
-            "it too",
-            5,
-        )
-    yield (
-        "dropped_path",
-        lost,
-        f"loses the path through {said_operation(op)}",
-        "its contribution too",
-        2,
-    )
-    if name in ("mul", "div", "dot_general", "neg"):
-        does = f"has the sign of {said_operation(op)} the other way round"
-        yield "sign", times(-1.0), does, "its sign", 6
+        yield lost_path(without(0), f"the path through {said_operation(op)}", "it too", 5)
+    yield lost_path(lost, f"the path through {said_operation(op)}", "its contribution too", 2)
 
 
 def _of_paths(op: Operation, replay: Replay) -> Iterator[Made]:
@@ -70,11 +55,7 @@ def _of_paths(op: Operation, replay: Replay) -> Iterator[Made]:
         if not is_float(replay.values[number]):
             continue
         said = f"the path through {_ordinal(i)} operand of {said_operation(op)}"
-        yield "dropped_path", without(i), f"loses {said}", "its contribution too", 2
-        yield "double_counted", without(i, 2.0), f"counts {said} twice", "it once", 6
-        if op.name in ("add", "add_any", "sub", "dot_general"):
-            does = f"has the sign of {said} the other way round"
-            yield "sign", without(i, -1.0), does, "its sign", 5
+        yield lost_path(without(i), said, "its contribution too", 2)
 
 
 def _of_larger(op: Operation, replay: Replay) -> Iterator[Made]:
@@ -89,8 +70,8 @@ def _of_larger(op: Operation, replay: Replay) -> Iterator[Made]:
         return [_summed_to(x, replay.values[i]) for x, i in zip((b, a), op.inputs, strict=True)]
 
     needs = "the derivative of the one that was chosen"
-    yield "dropped_derivative", both, f"passes through {said_operation(op)} to both", needs, 3
-    yield "wrong_derivative", turned, f"chooses the other one of {said_operation(op)}", needs, 3
+    yield Made("dropped_derivative", both, f"passes through {said_operation(op)} to both", needs, 3)
+    yield Made("wrong_derivative", turned, f"chooses the other of {said_operation(op)}", needs, 3)
 
 
 def _summed_to(ct: Any, like: Any) -> Any:
@@ -114,7 +95,7 @@ def _of_product(op: Operation, replay: Replay) -> Iterator[Made]:
             cts[i] = _fit(sign * dy, replay.values[op.inputs[i]])
             return cts
 
-        yield (
+        yield Made(
             "dropped_derivative",
             unscaled,
             f"does not multiply by the other factor of {said_operation(op)}",
@@ -128,7 +109,7 @@ def _of_product(op: Operation, replay: Replay) -> Iterator[Made]:
                 cts[i] = dy * replay.values[op.inputs[i]]
                 return cts
 
-            yield (
+            yield Made(
                 "wrong_point",
                 itself,
                 "multiplies by the factor itself, not by the other one",
@@ -144,7 +125,7 @@ def _of_product(op: Operation, replay: Replay) -> Iterator[Made]:
             return [None if ct is None else ct * below for ct in right_rule(op, replay, dy)]
 
         does = "does not divide by the denominator"
-        yield "dropped_derivative", undivided, does, "the factor one over the denominator", 4
+        yield Made("dropped_derivative", undivided, does, "the factor one over the denominator", 4)
         for power, said in ((1, "-a/b"), (3, "-a/b^3"), (0, "-a")):
 
             def other(op: Operation, replay: Replay, dy: Any, power: int = power) -> Any:
@@ -154,15 +135,13 @@ def _of_product(op: Operation, replay: Replay) -> Iterator[Made]:
                 return cts
 
             if is_float(replay.values[b]):
-                yield (
+                yield Made(
                     "wrong_derivative",
                     other,
                     f"takes {said} for d(a/b)/db",
                     "-a / b^2",
                     5,
                 )
-        if is_float(replay.values[b]):
-            yield "sign", without(1, -1.0), "has d(a/b)/db without its minus", "-a / b^2", 5
 
 
 def _fit(ct: Any, like: Any) -> Any:
@@ -184,7 +163,7 @@ def _of_matrix_product(op: Operation, replay: Replay) -> Iterator[Made]:
             return cts
 
         if is_float(replay.values[op.inputs[1 - i]]):
-            yield (
+            yield Made(
                 "transpose",
                 transposed,
                 "multiplies by the matrix where its transpose belongs, or the other way round",
@@ -197,7 +176,7 @@ def _of_matrix_product(op: Operation, replay: Replay) -> Iterator[Made]:
             cts[i] = cts[i].T
             return cts
 
-        yield "transpose", turned, "has this matrix's gradient transposed", "its transpose", 4
+        yield Made("transpose", turned, "has this matrix's gradient transposed", "its transpose", 4)
 
     for i, x in enumerate((a, b)):
         if (
@@ -214,7 +193,7 @@ def _of_matrix_product(op: Operation, replay: Replay) -> Iterator[Made]:
                 return cts
 
             does = "reshapes the matrix to the shape of its transpose"
-            yield "transpose", reshaped, does, "its transpose", 4
+            yield Made("transpose", reshaped, does, "its transpose", 4)
     y = output_of(op, replay)
     if np.ndim(y) >= 2 and y.shape[-1] == y.shape[-2]:
         for i in range(2):
@@ -225,7 +204,7 @@ def _of_matrix_product(op: Operation, replay: Replay) -> Iterator[Made]:
                 return cts
 
             does = "multiplies by the incoming gradient where its transpose belongs"
-            yield "transpose", error_turned, does, "its transpose, or none", 4
+            yield Made("transpose", error_turned, does, "its transpose, or none", 4)
     yield from _other_factor(op, replay)
     for i in range(2):
         if np.ndim(replay.values[op.inputs[i]]) == 1 and is_float(replay.values[op.inputs[1 - i]]):
@@ -238,7 +217,7 @@ def _of_matrix_product(op: Operation, replay: Replay) -> Iterator[Made]:
                 return cts
 
             does = "does not multiply by the vector of the product"
-            yield "dropped_derivative", without_vector, does, "the vector as a factor", 4
+            yield Made("dropped_derivative", without_vector, does, "the vector as a factor", 4)
 
     def averaged(op: Operation, replay: Replay, dy: Any) -> Any:
         cts = list(right_rule(op, replay, dy))
@@ -249,7 +228,7 @@ def _of_matrix_product(op: Operation, replay: Replay) -> Iterator[Made]:
         return cts
 
     if _sums_rows(op, replay):
-        yield (
+        yield Made(
             "premature_average",
             averaged,
             "multiplies the mean of the inputs over the batch by the mean of the errors",
@@ -270,29 +249,26 @@ def _other_factor(op: Operation, replay: Replay) -> Iterator[Made]:
     """The gradient of one factor with a value of another place for the other one."""
     for i in range(2):
         shape = np.shape(replay.values[op.inputs[i]])
-        near = sorted(same_shape(replay, shape), key=lambda k: abs(k - op.outputs[0]))[:16]
+        near = sorted(replay.distinct.get(shape, []), key=lambda k: abs(k - op.outputs[0]))[:16]
         for k in near:
             if shape and k not in op.inputs:
-                does = "multiplies by a value of another place where this product's factor belongs"
-                yield "wrong_point", with_operand(i, k), does, "the factor of the product", 6.4
+                does = "multiplies by a value of another place, not by this product's factor"
+                yield Made(
+                    "wrong_point", with_operand(i, k), does, "the factor of the product", 6.4
+                )
 
 
 def _of_choice(op: Operation, replay: Replay) -> Iterator[Made]:
     """A mask that is left out, or turned round, or another one."""
     cases = [i for i in range(1, len(op.inputs)) if is_float(replay.values[op.inputs[i]])]
     for i in cases:
-        yield (
-            "dropped_path",
-            without(i),
-            f"loses the path through {_ordinal(i - 1)} case of the choice",
-            "it where that case was chosen",
-            3,
-        )
+        said = f"the path through {_ordinal(i - 1)} case of the choice"
+        yield lost_path(without(i), said, "it where that case was chosen", 3)
 
     def unmasked(op: Operation, replay: Replay, dy: Any) -> Any:
         return [dy if i in cases else None for i in range(len(op.inputs))]
 
-    yield (
+    yield Made(
         "dropped_derivative",
         unmasked,
         "passes through the choice as if there were no mask",
@@ -307,17 +283,18 @@ def _of_choice(op: Operation, replay: Replay) -> Iterator[Made]:
             cts = [None, rest[1] if 1 in cases else None, rest[2] if 2 in cases else None]
         return cts
 
-    yield "wrong_derivative", turned, "has the mask the other way round", "1 where it is true", 4
+    yield Made(
+        "wrong_derivative", turned, "has the mask the other way round", "1 where it is true", 4
+    )
 
 
 def _of_reduction(op: Operation, replay: Replay) -> Iterator[Made]:
     said = said_operation(op)
-    yield "dropped_path", without(0), f"loses the path through {said}", "its contribution too", 3
-    yield "double_counted", without(0, 2.0), f"counts the path through {said} twice", "it once", 7
+    yield lost_path(without(0), f"the path through {said}", "its contribution too", 3)
     shape = np.shape(input_of(op, replay))
     n = int(np.prod([shape[i] for i in op.params["axes"]]))
     if op.name == "reduce_sum" and n > 1:
-        yield (
+        yield Made(
             "scale",
             times(1 / n),
             f"divides by the {n} terms of the sum",
@@ -334,15 +311,17 @@ def _of_reduction(op: Operation, replay: Replay) -> Iterator[Made]:
             return (spread(op, replay, dy)[0] / n,)
 
         needs = "it for the largest entry only"
-        yield "wrong_derivative", spread, f"gives every entry the gradient of {said}", needs, 3
-        yield "wrong_derivative", shared, f"shares the gradient of {said} among all", needs, 3
+        yield Made(
+            "wrong_derivative", spread, f"gives every entry the gradient of {said}", needs, 3
+        )
+        yield Made("wrong_derivative", shared, f"shares the gradient of {said} among all", needs, 3)
 
 
 def _of_broadcast(op: Operation, replay: Replay) -> Iterator[Made]:
     x, y = input_of(op, replay), output_of(op, replay)
     copies = np.size(y) // max(1, np.size(x))
     if copies > 1 and np.size(x):
-        yield (
+        yield Made(
             "scale",
             times(1 / copies),
             f"takes the mean over the {copies} copies",
@@ -367,13 +346,15 @@ def _of_broadcast(op: Operation, replay: Replay) -> Iterator[Made]:
             return rule
 
         for which, said in ((0, "first"), (-1, "last")):
-            yield "partial_batch", one(which), f"takes the {said} copy only", "the sum over all", 5
-        yield "dropped_path", without(0), "loses the path through a copied value", "it too", 5
+            yield Made(
+                "partial_batch", one(which), f"takes the {said} copy only", "the sum over all", 5
+            )
+        yield lost_path(without(0), "the path through a copied value", "it too", 5)
 
 
 def _of_gather(op: Operation, replay: Replay) -> Iterator[Made]:
     """Rows looked up more than once, of which the last overwrites the others."""
-    yield "dropped_path", without(0), "loses the path through the lookup", "it too", 4
+    yield lost_path(without(0), "the path through the lookup", "it too", 4)
 
     def overwriting(op: Operation, replay: Replay, dy: Any) -> Any:
         table = replay.values[op.inputs[0]]
@@ -390,7 +371,7 @@ def _of_gather(op: Operation, replay: Replay) -> Iterator[Made]:
     of_rows = tuple(dims.collapsed_slice_dims) == (0,) and tuple(dims.start_index_map) == (0,)
     whole = tuple(op.params["slice_sizes"][1:]) == np.shape(table)[1:]
     if of_rows and whole:
-        yield (
+        yield Made(
             "partial_entries",
             overwriting,
             "lets repeated indices overwrite each other",
@@ -409,9 +390,9 @@ def _of_layout(op: Operation, replay: Replay) -> Iterator[Made]:
         return (np.reshape(dy, np.shape(x), order="F"),)
 
     if op.name == "transpose":
-        yield "transpose", untouched, "does not transpose back", "the inverse transpose", 3
+        yield Made("transpose", untouched, "does not transpose back", "the inverse transpose", 3)
     elif np.ndim(x) > 1 or np.ndim(output_of(op, replay)) > 1:
-        yield (
+        yield Made(
             "transpose",
             fortran,
             "reshapes in the wrong order",

@@ -3,8 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from jaxnet.check.replay import Operation, Replay, is_float
 
 
@@ -104,17 +102,6 @@ def dependent(replay: Replay) -> set[int]:
 def carries(op: Operation, replay: Replay, moving: set[int]) -> bool:
     """Whether a cotangent passes through an operation to a parameter."""
     return op.outputs[0] in moving and op.name != "stop_gradient"
-
-
-def same_shape(replay: Replay, shape: tuple[int, ...]) -> Iterator[int]:
-    """The numbers of the different floating-point values of a shape."""
-    seen: set[bytes] = set()
-    for i, value in enumerate(replay.values):
-        if np.shape(value) == shape and is_float(value):
-            data = np.asarray(value).tobytes()
-            if data not in seen:
-                seen.add(data)
-                yield i
 
 
 def made_through_copies(made_by: Mapping[int, Operation], number: int) -> Operation | None:

@@ -8,8 +8,7 @@ import numpy as np
 
 from jaxnet.check.alterations.alteration import Alteration, row_means
 from jaxnet.check.alterations.functions import Function, power, recognised
-from jaxnet.check.alterations.losses import is_head
-from jaxnet.check.alterations.places import Counterparts, Places, runs, same_shape
+from jaxnet.check.alterations.places import Counterparts, Places, runs
 from jaxnet.check.replay import Operation, Replay, Rule
 
 
@@ -128,7 +127,7 @@ def _of_function(
 ) -> Iterator[MadeFunction]:
     a = group[0]
     f = a.function
-    at_head = is_head(replay, a.y)
+    at_head = a.y in replay.heads
     needs = f"its derivative, {f.due}"
 
     def local(derivative: Callable[[Applied, Replay, Any], Any]) -> Callable[[Applied], Rule]:
@@ -198,7 +197,7 @@ def _elsewhere(group: list[Applied], replay: Replay, parts: Counterparts) -> Ite
     if not shape or f.name.startswith(("the power", "exp", "log", "1/x")):
         return
     run_of = {a.op.index: t for t, a in enumerate(group)}
-    near = sorted(same_shape(replay, shape), key=lambda i: abs(i - a.y))[:24]
+    near = sorted(replay.distinct.get(shape, []), key=lambda i: abs(i - a.y))[:24]
     for i in near:
         if i in (a.x, a.y):
             continue

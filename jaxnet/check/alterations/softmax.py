@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxnet.check.alterations.alteration import Alteration, applied, output_of
+from jaxnet.check.alterations.alteration import Alteration, Made, applied, output_of
 from jaxnet.check.alterations.places import Places, made_through_copies, runs
 from jaxnet.check.replay import Operation, Replay
 
@@ -46,4 +46,4 @@ def of_softmax(replay: Replay, places: Places) -> Iterator[Alteration]:
             def rule(op: Operation, replay: Replay, dy: Any, jacobian: Any = jacobian) -> Any:
                 return {tops[op.index].inputs[0]: jacobian(output_of(op, replay), dy)}
 
-            yield applied((code, rule, does, needs, rank), ops, places)
+            yield applied(Made(code, rule, does, needs, rank), ops, places)

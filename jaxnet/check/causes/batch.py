@@ -6,7 +6,7 @@ import numpy as np
 
 from jaxnet.check.causes.cause import Cause
 from jaxnet.check.causes.relations import batch_size
-from jaxnet.check.replay import Operation, Replay, Rule, altered_gradient, backward, right_rule
+from jaxnet.check.replay import Operation, Replay, Rule, altered_gradient, right_rule
 from jaxnet.check.search import moving_leaves, replays_of, same
 from jaxnet.check.witness import Sample, Subject
 
@@ -65,7 +65,7 @@ def row_gradients(replay: Replay, n: int) -> list[list[np.ndarray]] | None:
     The last sum over an axis of n entries is opened: its cotangent goes on for one row at a time.
     None if there is no such sum.
     """
-    base = backward(replay)
+    base = replay.base
     for op in reversed(replay.operations):
         if op.name != "reduce_sum" or op.index not in base.inputs:
             continue

@@ -28,7 +28,7 @@ def diagnose(
         return causes
     whole = by_relations(s, samples, left, close)
     replays = replays_of(s, samples)
-    search = None if replays is None else Search(samples, limits, close, replays)
+    search = None if replays is None else Search(samples, limits, close, replays, left)
     if whole is not None:
         return [*causes, *(_placed(cause, search) for cause in whole)]
     found, likely = ([], 0.0) if search is None else _by_one(s, search, left)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from jaxnet.check.causes.cause import Cause, at_points, said_name
-from jaxnet.check.replay import Replay, backward, is_float
+from jaxnet.check.replay import Replay, is_float
 from jaxnet.check.search import common_factor, replays_of
 from jaxnet.check.witness import Sample, Subject, floats
 
@@ -51,7 +51,7 @@ def _penalty_due(s: Subject, samples: list[Sample], k: int) -> float:
     if replays is None:
         return 0.0
     replay = replays[0]
-    base = backward(replay)
+    base = replay.base
     own = through_copies(replay, k)
     due = 0.0
     for op in replay.operations:

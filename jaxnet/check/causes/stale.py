@@ -49,46 +49,79 @@ def of_stale(
     return None
 
 
+MOST_STAGES = 400
+"""Numbers among the parameters up to which changing them one by one is tried."""
+
+
 def _stale_ways(s: Subject, samples: list[Sample], replays: list[Replay]) -> dict[str, Stale]:
     """In which order the parameters may have been changed."""
-    loss, count = s.loss, len(s.names)
-
-    @jax.jit
-    def gradient_at(params: Any, moving: list[Any]) -> Any:
-        return jax.grad(lambda moving: loss(with_floats(params, moving)))(moving)
-
-    def own(sample: Sample) -> list[np.ndarray]:
-        return [np.asarray(p) for p in floats(sample.params)]
+    sizes = [sample.size for sample in samples[0].true]
+    leaf = np.repeat(np.arange(len(sizes)), sizes)
+    entry = np.arange(sum(sizes))
+    in_stages = _in_stages(s, samples)
 
     def step_ahead(point: int, rate: float) -> list[np.ndarray]:
-        sample = samples[point]
-        moved = [p - rate * t for p, t in zip(own(sample), sample.true, strict=True)]
-        return [np.asarray(g) for g in gradient_at(sample.params, moved)]
+        return in_stages(point, rate, None, samples[point].true)
 
-    def one_by_one(backwards: bool) -> Stale:
-        def at(point: int, rate: float) -> list[np.ndarray]:
-            sample = samples[point]
-            moved, leaves = own(sample), [np.zeros(0)] * count
-            for k in reversed(range(count)) if backwards else range(count):
-                leaves[k] = np.asarray(gradient_at(sample.params, moved)[k])
-                moved[k] = moved[k] - rate * np.asarray(sample.given[k])
-            return leaves
-
-        return at
+    def one_by_one(stage: np.ndarray) -> Stale:
+        return lambda point, rate: in_stages(point, rate, stage, samples[point].given)
 
     def on_the_way_back(point: int, rate: float) -> list[np.ndarray]:
         rules = _with_moved_weights(replays[point], samples[point], rate)
         leaves = altered_gradient(replays[point], rules)
         return [leaves[j] for j in moving_leaves(samples[point])]
 
-    return {
+    ways = {
         "all of them were changed before": step_ahead,
         "the backward pass used weights that were changed on the way": on_the_way_back,
-        "each leaf was changed before the next one's gradient": one_by_one(backwards=False),
+        "each leaf was changed before the next one's gradient": one_by_one(leaf),
         "each leaf was changed before the gradient of the one in front of it": one_by_one(
-            backwards=True
+            leaf.max() - leaf
         ),
     }
+    if len(entry) <= MOST_STAGES:
+        ways["each number was changed before the next one's gradient"] = one_by_one(entry)
+    return ways
+
+
+def _in_stages(s: Subject, samples: list[Sample]) -> Callable[..., list[np.ndarray]]:
+    """(point, rate, stage, direction) -> the gradient, of which each entry has its own stage.
+
+    An entry of stage j is taken where the parameters of all earlier stages have moved by
+    -rate * direction; without stages, where all of them have.
+    """
+    shapes = [leaf.shape for leaf in samples[0].true]
+    ends = np.cumsum([leaf.size for leaf in samples[0].true])[:-1]
+
+    def split(flat: Any) -> list[Any]:
+        pieces = jax.numpy.split(flat, ends)
+        return [x.reshape(shape) for x, shape in zip(pieces, shapes, strict=True)]
+
+    @jax.jit
+    def gradients_at(params: Any, moved: Any) -> Any:
+        return jax.vmap(jax.grad(lambda flat: s.loss(with_floats(params, split(flat)))))(moved)
+
+    def at(
+        point: int, rate: float, stage: np.ndarray | None, direction: list[np.ndarray | None]
+    ) -> list[np.ndarray]:
+        sample = samples[point]
+        own = np.concatenate([np.ravel(p) for p in floats(sample.params)])
+        along = [
+            np.ravel(d) if d is not None and d.shape == shape else np.zeros(int(np.prod(shape)))
+            for d, shape in zip(direction, shapes, strict=True)
+        ]
+        if stage is None:
+            moved = own - rate * np.concatenate(along)
+            flat = np.asarray(gradients_at(sample.params, moved[None]))[0]
+            return [x.reshape(n) for x, n in zip(np.split(flat, ends), shapes, strict=True)]
+        stages = np.unique(stage)
+        earlier = stage[None, :] < stages[:, None]
+        moved = own - rate * np.concatenate(along) * earlier
+        found = np.asarray(gradients_at(sample.params, moved))
+        flat = found[np.searchsorted(stages, stage), np.arange(len(own))]
+        return [x.reshape(n) for x, n in zip(np.split(flat, ends), shapes, strict=True)]
+
+    return at
 
 
 def _with_moved_weights(replay: Replay, sample: Sample, rate: float) -> dict[int, Rule]:
@@ -115,13 +148,16 @@ def _with_moved_weights(replay: Replay, sample: Sample, rate: float) -> dict[int
 
 def _refined(error: Callable[[float], np.ndarray], x: float) -> float | None:
     """A number at which a vector of errors is 0, by Gauss-Newton steps with differences."""
+    sizes: list[float] = []
     for _ in range(12):
         e, h = error(x), 1e-6 * max(abs(x), 1e-6)
+        sizes.append(float(np.linalg.norm(e)))
+        if sizes[-1] < 1e-7 * sizes[0]:
+            break
+        if len(sizes) > 3 and not sizes[-1] < 0.9 * sizes[-2]:
+            return None
         slope = (error(x + h) - e) / h
         if not np.isfinite(slope).all() or not slope.any():
             return None
-        step = float(slope @ e / (slope @ slope))
-        x -= step
-        if abs(step) < 1e-12 * abs(x):
-            break
+        x -= float(slope @ e / (slope @ slope))
     return x if np.isfinite(x) else None
