@@ -68,6 +68,7 @@ class Search:
         close: float,
         replays: list[Replay],
         wrong: list[int],
+        left: list[int],
     ) -> None:
         """Lay out all alterations, and what each changes of the gradient at the first point.
 
@@ -76,13 +77,15 @@ class Search:
             limits: The error of each leaf up to which it counts as right.
             close: Relative error up to which a gradient is reproduced.
             replays: The loss at the points.
-            wrong: The leaves that are wrong, yet can be compared.
+            wrong: The leaves that are wrong.
+            left: Those of them that can be compared.
         """
         self.samples, self.limits, self.close, self.replays = samples, limits, close, replays
         self.candidates = list(alterations(replays[0]))
         self._moving = moving_leaves(samples[0])
         right = [k for k in range(len(limits)) if k not in wrong]
-        self._screen = screen(replays[0], self._moving, [right, *([k] for k in wrong)])
+        self._right = right
+        self._screen = screen(replays[0], self._moving, [right, *([k] for k in left)])
         self._given = self._screen.along(samples[0].given)
         self._true = self._screen.along(samples[0].true)
         self._effects = self._all_effects({}, range(len(self.candidates)))
@@ -147,6 +150,11 @@ class Search:
         touching = changed.all(axis=1) if whole else changed.any(axis=1)
         return [int(n) for n in np.flatnonzero(touching)]
 
+    def _apart(self, left: list[int]) -> set[int]:
+        """The leaves that must stay as they are."""
+        comparable = {k for k, u in enumerate(self._screen.directions) if u.any()}
+        return (comparable | set(self._right)) - set(left)
+
     def _of(self, leaves: Sequence[int]) -> np.ndarray:
         """The directions that have entries in these leaves."""
         groups = {
@@ -208,7 +216,7 @@ class Search:
             for k, g in enumerate(altered)
             if not float(np.abs(g - before[k]).max(initial=0)) <= self.limits[k]
         ]
-        if only_here and not set(changed) <= set(left):
+        if only_here and set(changed) & self._apart(left):
             return []
         changed = [k for k in changed if k in left]
         if not changed or (whole and len(changed) < len(left)):
@@ -259,7 +267,8 @@ class Search:
     def pairs(self, left: list[int]) -> list[tuple[Explained, Explained]]:
         """Two alterations side by side that together give all of `left`.
 
-        What they change adds up; so pairs are found by the changes alone.
+        What they change adds up; so pairs are found by the changes alone. Paths may count with
+        other weights than 0.
         """
         here, tolerance = self._of(left), self._tolerance(self._true)
         due = (self._given - self._true)[here]
@@ -274,13 +283,51 @@ class Search:
         fit = (np.abs(a[i] + a[j] - due) <= tolerance[here]).all(axis=1)
         pairs = []
         for m, n in zip(i[fit][:200], j[fit][:200], strict=True):
-            first, second = self.candidates[kept[m]], self.candidates[kept[n]]
-            rules = {**first.rules, **second.rules}
-            if not set(first.rules) & set(second.rules) and self._holds(rules, left, 1.0):
-                pairs.append(
-                    (Explained(first, tuple(left), 1.0), Explained(second, tuple(left), 1.0))
+            pairs += self._pair(self.candidates[kept[m]], self.candidates[kept[n]], left)
+        return pairs or self._weighted_pairs(kept, due, here, tolerance[here], left)
+
+    def _weighted_pairs(
+        self,
+        kept: list[int],
+        due: np.ndarray,
+        here: np.ndarray,
+        tolerance: np.ndarray,
+        left: list[int],
+    ) -> list[tuple[Explained, Explained]]:
+        """Two paths with weights of their own: due = c a + d b by least squares."""
+        kept = [n for n in kept if self.candidates[n].path][:800]
+        if len(kept) < 2 or len(due) < 3:
+            return []
+        a = self._effects[kept][:, here]
+        gram, along = a @ a.T, a @ due
+        squares = np.diag(gram)
+        with np.errstate(all="ignore"):
+            determinant = squares[:, None] * squares[None, :] - gram**2
+            c = (along[:, None] * squares[None, :] - along[None, :] * gram) / determinant
+            explained = c * along[:, None] + c.T * along[None, :]
+            fits = np.nan_to_num(np.abs(due @ due - explained)) <= 1e-8 * (due @ due)
+            fits &= determinant > 1e-9 * squares[:, None] * squares[None, :]
+        pairs = []
+        for m, n in np.argwhere(np.triu(fits, 1))[:200]:
+            lost = c[m, n], c[n, m]
+            if np.abs(lost[0] * a[m] + lost[1] * a[n] - due).max() > tolerance.max():
+                continue
+            both = [
+                candidate if abs(x - 1) < 1e-4 else weighted(candidate, _rounded(1 - x))
+                for candidate, x in zip(
+                    (self.candidates[kept[m]], self.candidates[kept[n]]), lost, strict=True
                 )
+            ]
+            pairs += self._pair(both[0], both[1], left)
         return pairs
+
+    def _pair(
+        self, first: Alteration, second: Alteration, left: list[int]
+    ) -> list[tuple[Explained, Explained]]:
+        rules = {**first.rules, **second.rules}
+        if set(first.rules) & set(second.rules) or not self._holds(rules, left, 1.0):
+            return []
+        return [(Explained(first, tuple(left), 1.0), Explained(second, tuple(left), 1.0))]
 
     def _likeliest(self, numbers: np.ndarray) -> list[int]:
         """Of candidates that change the same, the likeliest; at most 3000 of them."""
@@ -298,6 +345,11 @@ class Search:
                 if not same(np.asarray(sample.given[k]), factor * altered[k], self.close):
                     return False
         return True
+
+
+def _rounded(weight: float) -> float:
+    """A weight without the noise of its estimate."""
+    return float(f"{weight:.6g}")
 
 
 def _factor_of(given: Any, altered: np.ndarray, close: float) -> float | None:

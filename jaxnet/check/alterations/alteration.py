@@ -44,9 +44,11 @@ def lost_path(rule: Rule, path: str, needs: str, rank: float) -> Made:
     return Made("dropped_path", rule, f"loses {path}", needs, rank, path)
 
 
-def applied(made: Made, ops: Sequence[Operation], places: Places) -> Alteration:
-    """An alteration of one operation applied to these runs of it."""
-    rules = {op.index: made.rule for op in ops}
+def applied(
+    made: Made, ops: Sequence[Operation], places: Places, rules: Mapping[int, Rule] | None = None
+) -> Alteration:
+    """An alteration of one operation applied to these; rules are given if each has its own."""
+    rules = rules or {op.index: made.rule for op in ops}
     rank = made.rank + 1.4 * ops[0].library  # people rarely take JAX's own functions apart
     return Alteration(made.code, places.of(ops), rules, made.does, made.needs, rank, made.path)
 

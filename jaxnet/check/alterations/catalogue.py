@@ -1,43 +1,114 @@
 """All alterations of a loss."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from jaxnet.check.alterations.alteration import Alteration, applied, with_operand
+import numpy as np
+
+from jaxnet.check.alterations.alteration import Alteration, Made, applied, with_operand
 from jaxnet.check.alterations.averages import of_averages
 from jaxnet.check.alterations.losses import of_other_losses
 from jaxnet.check.alterations.operations import of_operation
-from jaxnet.check.alterations.places import Places, carries, dependent, runs
+from jaxnet.check.alterations.places import Counterparts, Places, carries, dependent, runs
 from jaxnet.check.alterations.slopes import of_functions
 from jaxnet.check.alterations.softmax import of_softmax
-from jaxnet.check.replay import Operation, Replay
+from jaxnet.check.replay import Operation, Replay, Rule
+
+FEW = 16
+"""Runs up to which each one is altered by itself, too."""
 
 
 def alterations(replay: Replay) -> Iterator[Alteration]:
     """All alterations of a loss, each for all runs of a place in the source and for single runs."""
     places = Places(replay)
     moving = dependent(replay)
-    for ops in runs(replay.operations):
-        ops = [op for op in ops if carries(op, replay, moving)]
-        if not ops:
-            continue
-        for made in of_operation(ops[0], replay):
-            yield applied(made, ops, places)
-            if 1 < len(ops) <= 16 and made.code in ("dropped_path", "transpose", "scale"):
-                for run, op in enumerate(ops):
-                    said = f" in run {run + 1} of {len(ops)}"
-                    single = made._replace(does=made.does + said, rank=made.rank + 1)
-                    yield applied(single, [op], places)
-            if 1 < len(ops) <= 64 and made.code == "dropped_path":
-                for said, kept in (("first", ops[0]), ("last", ops[-1])):
-                    does = f"keeps the {said} of {len(ops)} runs only"
-                    others = [op for op in ops if op is not kept]
-                    yield applied(made._replace(does=does, path=""), others, places)
+    parts = Counterparts(replay)
+    for ops in _groups(replay, moving):
+        for made, rules in _made(ops, replay):
+            altered = [op for op in ops if op.index in rules]
+            yield applied(made, altered, places, rules)
+            yield from _of_single_runs(made, altered, places, rules)
+        yield from _with_other_factors(ops, replay, places, parts)
         yield from _shifted(ops, replay, places)
     yield from of_functions(replay, moving, places)
-    yield from composites(replay, places, moving)
+    yield from of_softmax(replay, places)
+    yield from of_averages(replay, places, moving)
+    yield from of_other_losses(replay, places, moving)
 
 
-def _shifted(ops: list[Operation], replay: Replay, places: "Places") -> Iterator[Alteration]:
+def _groups(replay: Replay, moving: set[int]) -> Iterator[list[Operation]]:
+    """Operations that a person writes as one: the runs of a loop, all calls of a function."""
+    by_line: dict[tuple[str, str, int], list[list[Operation]]] = {}
+    for ops in runs(replay.operations):
+        ops = [op for op in ops if carries(op, replay, moving)]
+        if ops:
+            yield ops
+            if ops[0].frames:
+                key = (ops[0].frames[0], ops[0].name, len(ops))
+                by_line.setdefault(key, []).append(ops)
+    for calls in by_line.values():
+        if len({ops[0].frames for ops in calls}) > 1:
+            yield [op for ops in calls for op in ops]
+
+
+def _made(ops: Sequence[Operation], replay: Replay) -> Iterator[tuple[Made, Mapping[int, Rule]]]:
+    """The alterations of operations that belong together, with a rule for each of them."""
+    by_shape: dict[tuple[tuple[int, ...], ...], dict[tuple[str, int], Made]] = {}
+    shape_of = {op.index: tuple(np.shape(x) for x in replay.inputs_of(op)) for op in ops}
+    for op in ops:
+        if shape_of[op.index] not in by_shape:
+            by_shape[shape_of[op.index]] = _numbered(of_operation(op, replay))
+    for key in dict.fromkeys(key for found in by_shape.values() for key in found):
+        fitting = [op.index for op in ops if key in by_shape[shape_of[op.index]]]
+        rules = {index: by_shape[shape_of[index]][key].rule for index in fitting}
+        yield by_shape[shape_of[fitting[0]]][key], rules
+
+
+def _numbered(found: Iterable[Made]) -> dict[tuple[str, int], Made]:
+    """Alterations by what they do, and by their number among those that do the same."""
+    numbered: dict[tuple[str, int], Made] = {}
+    for made in found:
+        n = sum(does == made.does for does, _ in numbered)
+        numbered[made.does, n] = made
+    return numbered
+
+
+def _of_single_runs(
+    made: Made, ops: Sequence[Operation], places: Places, rules: Mapping[int, Rule]
+) -> Iterator[Alteration]:
+    """A mistake in one run only, and one in all runs but the first or the last."""
+    if 1 < len(ops) <= FEW:
+        for run, op in enumerate(ops):
+            does = f"{made.does} in run {run + 1} of {len(ops)}"
+            single = made._replace(does=does, rank=made.rank + 1)
+            yield applied(single, [op], places, {op.index: rules[op.index]})
+    if 1 < len(ops) <= 4 * FEW and made.code == "dropped_path":
+        for said, kept in (("first", ops[0]), ("last", ops[-1])):
+            does = f"keeps the {said} of {len(ops)} runs only"
+            others = [op for op in ops if op is not kept]
+            rest = {op.index: rules[op.index] for op in others}
+            yield applied(made._replace(does=does, path=""), others, places, rest)
+
+
+def _with_other_factors(
+    ops: Sequence[Operation], replay: Replay, places: Places, parts: Counterparts
+) -> Iterator[Alteration]:
+    """The gradient of one factor of a product with a value of another place for the other one."""
+    if ops[0].name not in ("dot_general", "mul"):
+        return
+    for i in range(2):
+        shape = np.shape(replay.values[ops[0].inputs[i]])
+        near = replay.distinct.get(shape, []) if shape else []
+        for k in sorted(near, key=lambda k: abs(k - ops[0].outputs[0]))[:16]:
+            row = parts.row(k, len(ops))
+            if k in ops[0].inputs:
+                continue
+            rules = {op.index: with_operand(i, n) for op, n in zip(ops, row, strict=True)}
+            does = "multiplies by a value of another place, not by this product's factor"
+            made = Made("wrong_point", rules[ops[0].index], does, "the factor of the product", 6.4)
+            yield applied(made, ops, places, rules)
+
+
+def _shifted(ops: list[Operation], replay: Replay, places: Places) -> Iterator[Alteration]:
     """A product in a loop whose gradient takes the operand of the step before or after."""
     if len(ops) < 2 or ops[0].name not in ("dot_general", "mul"):
         return
@@ -66,10 +137,3 @@ def _shifted(ops: list[Operation], replay: Replay, places: "Places") -> Iterator
                 "that of the same step",
                 4,
             )
-
-
-def composites(replay: Replay, places: Places, moving: set[int]) -> Iterator[Alteration]:
-    """Mistakes that span several operations."""
-    yield from of_softmax(replay, places)
-    yield from of_averages(replay, places, moving)
-    yield from of_other_losses(replay, places, moving)

@@ -19,23 +19,54 @@ def of_other_losses(replay: Replay, places: Places, moving: set[int]) -> Iterato
             uses.setdefault(i, []).append(op)
     made_by = {o: op for op in replay.operations for o in op.outputs}
     head = head_place(replay, moving)
+    last = max((op.outputs[0] for op in replay.operations if op.name in PRODUCTS), default=0)
     for number in sorted(moving, reverse=True):
         value = replay.values[number]
         if np.ndim(value) == 0 or number not in made_by or number not in uses:
             continue
-        for said, slope in _errors(replay, made_by[number], value, moving):
+        op = made_by[number]
+        for said, slope in _errors(replay, op, value, moving):
+            for rows in sorted({1, len(value), np.size(value)}):
 
-            def rule(op: Operation, replay: Replay, dy: Any, slope: Any = slope) -> Any:
-                return right_rule(op, replay, slope(replay) / np.size(dy))
+                def rule(
+                    op: Operation, replay: Replay, dy: Any, slope: Any = slope, rows: int = rows
+                ) -> Any:
+                    return right_rule(op, replay, slope(replay) / rows)
 
-            yield Alteration(
-                "wrong_loss",
-                head,
-                {made_by[number].index: rule},
-                f"starts from {said}, the derivative of another loss",
-                "the derivative of this loss",
-                3.5,
-            )
+                does = f"starts from {said}, the derivative of another loss"
+                needs = "the derivative of this loss"
+                yield Alteration("wrong_loss", head, {op.index: rule}, does, needs, 3.5)
+        for said, times in _further_slopes(number):
+
+            def further(op: Operation, replay: Replay, dy: Any, times: Any = times) -> Any:
+                return right_rule(op, replay, times(replay, dy))
+
+            code = "wrong_loss" if number >= last else "wrong_derivative"
+            where = head if number >= last else places.of([op])
+            does = f"multiplies by {said}, which the loss does not have there"
+            yield Alteration(code, where, {op.index: further}, does, "no such factor", 5.5)
+
+
+PRODUCTS = ("dot_general", "conv_general_dilated", "gather")
+
+
+def _further_slopes(number: int) -> Iterator[tuple[str, Callable[[Replay, Any], Any]]]:
+    """Derivatives by which people multiply once too often, at a value v."""
+
+    def of(slope: Callable[[Any], Any]) -> Callable[[Replay, Any], Any]:
+        return lambda replay, dy: dy * slope(replay.values[number])
+
+    def jacobian(replay: Replay, dy: Any) -> Any:
+        s = _softmax_of(replay.values[number])
+        return s * (dy - np.sum(dy * s, axis=-1, keepdims=True))
+
+    yield "the sigmoid's derivative", of(lambda v: sigmoid(v) * sigmoid(-v))
+    yield "v (1 - v)", of(lambda v: v * (1 - v))
+    yield "tanh's derivative", of(lambda v: 1 - np.tanh(v) ** 2)
+    yield "1 - v^2", of(lambda v: 1 - v**2)
+    yield "relu's mask", of(lambda v: (v > 0) * 1.0)
+    yield "softmax's Jacobian", jacobian
+    yield "the diagonal of softmax's Jacobian", of(lambda v: _softmax_of(v) * (1 - _softmax_of(v)))
 
 
 def head_place(replay: Replay, moving: set[int]) -> str:
@@ -83,10 +114,19 @@ def _differences(own: Outputs, target: Any) -> Iterator[tuple[str, Outputs]]:
         ("exp(output) - target", np.exp),
         ("tanh(output) - target", np.tanh),
     ):
-        for after in (np.asarray, np.square, np.sign):
-            yield said, of(f, after)
+        for power, after in AFTER.items():
+            yield power.format(said), of(f, after)
     yield "minus the target", lambda replay: -target
     yield "minus target / prediction", lambda replay: -target / own(replay)
+
+
+AFTER: dict[str, Callable[[Any], Any]] = {
+    "{}": np.asarray,
+    "the square of {}": np.square,
+    "the sign of {}": np.sign,
+    "the cube of {}": lambda e: e**3,
+    "the fourth power of {}": lambda e: e**4,
+}
 
 
 def _softmax_of(x: Any) -> Any:

@@ -14,7 +14,6 @@ from jaxnet.check.alterations.alteration import (
     row_means,
     said_operation,
     times,
-    with_operand,
     without,
 )
 from jaxnet.check.primitives import reduced
@@ -43,11 +42,18 @@ def of_operation(op: Operation, replay: Replay) -> Iterator[Made]:
         yield from _of_gather(op, replay)
     elif name in ("transpose", "reshape"):
         yield from _of_layout(op, replay)
+    elif name == "stop_gradient":
+        needs = "no gradient there: the loss holds it constant"
+        yield Made("wrong_loss", _passing, "passes through stop_gradient", needs, 3)
     elif name == "conv_general_dilated":
         yield from _of_paths(op, replay)
     elif name in ("loop_row", "slice", "dynamic_slice", "rev", "cumsum"):
         yield lost_path(without(0), f"the path through {said_operation(op)}", "it too", 5)
     yield lost_path(lost, f"the path through {said_operation(op)}", "its contribution too", 2)
+
+
+def _passing(op: Operation, replay: Replay, dy: Any) -> Any:
+    return (dy,)
 
 
 def _of_paths(op: Operation, replay: Replay) -> Iterator[Made]:
@@ -116,8 +122,6 @@ def _of_product(op: Operation, replay: Replay) -> Iterator[Made]:
                 "the other factor",
                 5,
             )
-    if op.name == "mul":
-        yield from _other_factor(op, replay)
     if op.name == "div":
 
         def undivided(op: Operation, replay: Replay, dy: Any) -> Any:
@@ -195,6 +199,17 @@ def _of_matrix_product(op: Operation, replay: Replay) -> Iterator[Made]:
             does = "reshapes the matrix to the shape of its transpose"
             yield Made("transpose", reshaped, does, "its transpose", 4)
     y = output_of(op, replay)
+    for i in range(2):
+        if np.shape(replay.values[op.inputs[i]]) == np.shape(y):
+
+            def undone(op: Operation, replay: Replay, dy: Any, i: int = i) -> Any:
+                cts = list(right_rule(op, replay, dy))
+                cts[i] = dy
+                return cts
+
+            if is_float(replay.values[op.inputs[i]]):
+                does = "does not multiply by the matrix of the product"
+                yield Made("dropped_derivative", undone, does, "the matrix as a factor", 4)
     if np.ndim(y) >= 2 and y.shape[-1] == y.shape[-2]:
         for i in range(2):
 
@@ -205,7 +220,6 @@ def _of_matrix_product(op: Operation, replay: Replay) -> Iterator[Made]:
 
             does = "multiplies by the incoming gradient where its transpose belongs"
             yield Made("transpose", error_turned, does, "its transpose, or none", 4)
-    yield from _other_factor(op, replay)
     for i in range(2):
         if np.ndim(replay.values[op.inputs[i]]) == 1 and is_float(replay.values[op.inputs[1 - i]]):
 
@@ -243,19 +257,6 @@ def _sums_rows(op: Operation, replay: Replay) -> bool:
     (contract, _), batch = op.params["dimension_numbers"]
     rows = bool(np.ndim(x) and np.ndim(y)) and 0 not in contract and not batch[0]
     return rows and x.shape[0] == y.shape[0]
-
-
-def _other_factor(op: Operation, replay: Replay) -> Iterator[Made]:
-    """The gradient of one factor with a value of another place for the other one."""
-    for i in range(2):
-        shape = np.shape(replay.values[op.inputs[i]])
-        near = sorted(replay.distinct.get(shape, []), key=lambda k: abs(k - op.outputs[0]))[:16]
-        for k in near:
-            if shape and k not in op.inputs:
-                does = "multiplies by a value of another place, not by this product's factor"
-                yield Made(
-                    "wrong_point", with_operand(i, k), does, "the factor of the product", 6.4
-                )
 
 
 def _of_choice(op: Operation, replay: Replay) -> Iterator[Made]:

@@ -59,6 +59,7 @@ class Counterparts:
         """Line up the outputs of the operations that are runs of the same code."""
         self._rows: dict[int, list[int]] = {}
         self._entries: dict[tuple[int, int], int] = {}
+        self._columns: dict[tuple[int, int], list[int]] = {}
         for ops in runs(replay.operations):
             for row in zip(*(op.outputs for op in ops), strict=True):
                 for number in row:
@@ -67,11 +68,15 @@ class Counterparts:
                 column = [op.inputs[i] for op in ops]
                 if len(column) > 1:
                     self._entries[column[1], len(column)] = column[0]
+                if len(set(column)) == len(column) > 1:
+                    self._columns[column[0], len(column)] = column
 
     def row(self, number: int, count: int) -> list[int]:
         """The values of all runs that correspond to this one of the first; itself if none do."""
         row = self._rows.get(number, [])
-        return row if len(row) == count and row[0] == number else [number] * count
+        if len(row) == count and row[0] == number:
+            return row
+        return self._columns.get((number, count), [number] * count)
 
     def before_first(self, number: int, count: int) -> int | None:
         """What stood, before the first run, for a value that each run hands to the next."""
@@ -101,7 +106,7 @@ def dependent(replay: Replay) -> set[int]:
 
 def carries(op: Operation, replay: Replay, moving: set[int]) -> bool:
     """Whether a cotangent passes through an operation to a parameter."""
-    return op.outputs[0] in moving and op.name != "stop_gradient"
+    return op.outputs[0] in moving
 
 
 def made_through_copies(made_by: Mapping[int, Operation], number: int) -> Operation | None:

@@ -194,7 +194,7 @@ def _elsewhere(group: list[Applied], replay: Replay, parts: Counterparts) -> Ite
     """The right derivative at a value of another place."""
     a = group[0]
     f, shape = a.function, np.shape(replay.values[a.y])
-    if not shape or f.name.startswith(("the power", "exp", "log", "1/x")):
+    if not shape or f.name.startswith(("the power", "log", "1/x")):
         return
     run_of = {a.op.index: t for t, a in enumerate(group)}
     near = sorted(replay.distinct.get(shape, []), key=lambda i: abs(i - a.y))[:24]

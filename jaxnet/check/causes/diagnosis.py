@@ -28,7 +28,7 @@ def diagnose(
         return causes
     whole = by_relations(s, samples, left, close)
     replays = replays_of(s, samples)
-    search = None if replays is None else Search(samples, limits, close, replays, left)
+    search = None if replays is None else Search(samples, limits, close, replays, wrong, left)
     if whole is not None:
         return [*causes, *(_placed(cause, search) for cause in whole)]
     found, likely = ([], 0.0) if search is None else _by_one(s, search, left)
@@ -127,7 +127,8 @@ def _by_several(s: Subject, search: Search, left: list[int]) -> list[Cause]:
 
 
 def _order(e: Explained) -> tuple[float, ...]:
-    exact = 0 if abs(e.factor - 1) < 1e-4 else 3
+    # How another loss would be averaged is not known.
+    exact = 0 if abs(e.factor - 1) < 1e-4 or e.alteration.code == "wrong_loss" else 3
     # Of operations that a lost path goes through one after the other, the first one is its source.
     return (exact + e.alteration.rank, min(e.alteration.rules), len(e.alteration.rules))
 
@@ -144,7 +145,7 @@ def _causes_of(s: Subject, e: Explained) -> list[Cause]:
             where=a.where,
         )
     ]
-    if abs(e.factor - 1) > 1e-4:
+    if abs(e.factor - 1) > 1e-4 and a.code != "wrong_loss":
         scale = of_factor(s, leaves[0], e.factor)
         causes.append(
             replace(
