@@ -10,6 +10,7 @@ from jaxnet.check.judgement import (
     Kink,
     excess,
     is_choice,
+    is_clear,
     kink_of,
     precisions,
     standing,
@@ -96,7 +97,8 @@ def _slopes(
 ) -> tuple[dict[int, list[Slope]], list[int]]:
     """The slopes of a loss in JAX along random directions, and the leaves with a kink there.
 
-    Where there is one, the slopes are those at the last point.
+    Where there is one, or the gradient is too small to tell, the slopes are those at the last
+    point.
     """
     if s.closed is None:
         return {}, [k for k, at in enumerate(samples[0].kink) if at.any()]
@@ -106,6 +108,7 @@ def _slopes(
         slopes[k] = here.slopes(k, allowed[0][k])
         if any(x.kink for x in slopes[k]):
             kinked.append(k)
+        if not all(is_clear(x) for x in slopes[k]):
             slopes[k] = near.slopes(k, allowed[-1][k])
     return slopes, kinked
 

@@ -9,7 +9,7 @@ import numpy as np
 from jaxnet.check.causes import Cause, diagnose
 from jaxnet.check.causes.cause import said_name
 from jaxnet.check.evidence import Evidence, Places, evidence, worst_entry
-from jaxnet.check.judgement import AUTODIFF, excess
+from jaxnet.check.judgement import AUTODIFF, excess, wrong_leaves
 from jaxnet.check.report import Report
 from jaxnet.check.sampled import (
     chosen_entries,
@@ -71,7 +71,8 @@ def gradient(
         ValueError: The loss, or its true gradient, is not one finite number there.
     """
     tell = progress or (lambda phase: None)
-    with jax.enable_x64(True):
+    # The points near the one given may be beyond what a NumPy loss can compute: no warnings.
+    with jax.enable_x64(True), np.errstate(all="ignore"):
         tell("tracing")
         s = subject(loss, grad, params, args)
         if s.unsteady:
@@ -111,8 +112,8 @@ def _of_many(s: Subject, entries: list[np.ndarray], tell: Callable[[str], None])
     """The examination of a NumPy loss of many parameters: some entries, and directions."""
     unusable = unusable_sample(s)
     if unusable is not None:
-        leaves = list(range(len(s.names)))
-        return told_alone(s, diagnose(s, [unusable], leaves, [0.0 for _ in leaves]))
+        bad = wrong_leaves([unusable], [unusable.error], slice(None))
+        return told_alone(s, diagnose(s, [unusable], bad, [0.0 for _ in s.names]))
     tell("differentiating the loss at entries drawn at random")
     part = restricted(s, entries)
     true = truth_of(part)

@@ -41,9 +41,10 @@ def precisions(s: Subject, near: Sample) -> list[float]:
         near: A generic point, where no kink is to be expected.
     """
     types = [precision(leaf) if leaf is not None else EPS for leaf in _answer(s, near.params)]
+    rounding = _of_the_loss(near)
     far, close = (given_at(s, nearby(near.params, near.seed + 50, h)) for h in (1e-5, 1e-10))
     return [
-        max(eps, SINGLE) if _rounds(near.given[k], far[k], close[k]) else eps
+        max(eps, SINGLE) if _rounds(near.given[k], far[k], close[k], rounding[k]) else eps
         for k, eps in enumerate(types)
     ]
 
@@ -52,14 +53,14 @@ def _answer(s: Subject, params: Any) -> list[Any]:
     return align(s.grad(params), params)
 
 
-def _rounds(here: Any, far: Any, close: Any) -> bool:
+def _rounds(here: Any, far: Any, close: Any, rounding: float) -> bool:
     if here is None or far is None or close is None or not here.shape == far.shape == close.shape:
         return False
     if not here.size or not np.isfinite(here).all():
         return False
     by_far, by_close = float(np.median(np.abs(far - here))), float(np.median(np.abs(close - here)))
-    if by_far <= 1e-8 * float(np.abs(here).max()):  # too little to see a ten-thousandth of it
-        return False
+    if by_far <= max(1e-8 * float(np.abs(here).max()), 1e6 * rounding):
+        return False  # too little to see a hundred-thousandth of it
     return not 1e-6 < by_close / by_far < 1e-4
 
 
@@ -92,15 +93,21 @@ def tolerances(s: Subject, sample: Sample, true: TruthAt, eps: list[float]) -> l
             change = np.abs(e - before) - 4 * eps[k] * np.abs(t)
             if np.isfinite(change).all():
                 noise[k] = max(noise[k], float(change.max(initial=0)))
-    params = [np.asarray(leaf) for leaf in floats(sample.params)]
+    rounding = _of_the_loss(sample)
     return [
         (RIGHT + 16 * eps[k]) * np.abs(t)
         + SMALL * np.abs(t).max(initial=0)
         + 10 * noise[k]
         + 3 * sample.error[k]
-        + 16 * EPS * abs(sample.value) / root_mean_square(params[k])
+        + rounding[k]
         for k, t in enumerate(sample.true)
     ]
+
+
+def _of_the_loss(sample: Sample) -> list[float]:
+    """How far a leaf's gradient is off if the loss is off by a few roundings."""
+    rounding = 16 * EPS * abs(sample.value)
+    return [rounding / root_mean_square(np.asarray(leaf)) for leaf in floats(sample.params)]
 
 
 def _errors(s: Subject, params: Any, sample: Sample, true: TruthAt) -> list[np.ndarray | None]:
@@ -198,7 +205,7 @@ def standing(slopes: list[Slope]) -> str:
 
     A direction counts if the differences along it are exact enough to tell, and at no kink.
     """
-    clear = [x for x in slopes if not x.kink and x.error <= 1e-2 * max(x.size, abs(x.differences))]
+    clear = [x for x in slopes if is_clear(x)]
     parted = [x for x in clear if _part(x.autodiff, x.differences, x)]
     if not parted:
         return AGREE
@@ -207,6 +214,12 @@ def standing(slopes: list[Slope]) -> str:
     if all(not _part(x.hand, x.differences, x) for x in clear):
         return AUTODIFF
     return NONE
+
+
+def is_clear(slope: Slope) -> bool:
+    """Whether differences are exact enough along a direction to tell, and at no kink."""
+    size = max(slope.size, abs(slope.differences))
+    return not slope.kink and slope.error <= 1e-2 * size
 
 
 def _part(a: float, b: float, slope: Slope) -> bool:

@@ -49,16 +49,19 @@ def restricted(s: Subject, entries: list[np.ndarray]) -> Subject:
 def unusable_sample(s: Subject) -> Sample | None:
     """A sample for gradients with a missing leaf, one of a wrong shape or one not finite.
 
-    It has no true gradient but zeros, as none is needed to say so; None if the gradient is usable.
+    None if the gradient is usable. Else no true gradient is needed to say so: in place of it there
+    is the user's own where it is usable, and 1 elsewhere.
     """
     given = given_at(s, s.params)
-    zeros = [np.zeros(np.shape(leaf)) for leaf in floats(s.params)]
-    usable = all(
-        g is not None and g.shape == z.shape and np.isfinite(g).all()
-        for g, z in zip(given, zeros, strict=True)
-    )
-    kinks = [z > 0 for z in zeros]
-    return None if usable else Sample(s.params, 0.0, zeros, zeros, given, kinks, 0)
+    ones = [np.ones(np.shape(leaf)) for leaf in floats(s.params)]
+    true = [
+        g if g is not None and g.shape == one.shape and np.isfinite(g).all() else one
+        for g, one in zip(given, ones, strict=True)
+    ]
+    if all(g is t for g, t in zip(given, true, strict=True)):
+        return None
+    zeros = [np.zeros_like(one) for one in ones]
+    return Sample(s.params, 0.0, true, zeros, given, [z > 0 for z in zeros], 0)
 
 
 def off_along_directions(s: Subject, eps: float) -> tuple[list[int], float]:

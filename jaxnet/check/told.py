@@ -8,7 +8,7 @@ import numpy as np
 from jaxnet.check.causes import Cause
 from jaxnet.check.causes.cause import said_name
 from jaxnet.check.evidence import Evidence, Places, difference_at, worst_entry
-from jaxnet.check.judgement import AGREE, AUTODIFF, DIFFERENCES, SINGLE, excess
+from jaxnet.check.judgement import AGREE, AUTODIFF, DIFFERENCES, SINGLE, excess, is_clear
 from jaxnet.check.report import Finding, Report
 from jaxnet.check.truth import DIRECTIONS
 from jaxnet.check.witness import Subject
@@ -145,6 +145,10 @@ def _finding(s: Subject, cause: Cause) -> Finding:
 def witness_notes(s: Subject, e: Evidence) -> Iterator[str]:
     """What was compared, what parted, and where there are kinks."""
     yield from s.notes
+    yield (
+        "errors are in units of the leaf's largest entry; those smaller than what it detects are "
+        "not seen"
+    )
     yield _compared(s, e)
     for k in s_with(e, AUTODIFF):
         x = _parted(e, k)
@@ -163,8 +167,18 @@ def witness_notes(s: Subject, e: Evidence) -> Iterator[str]:
             f"{x.differences:.6g}. The loss stops a gradient there or has a derivative rule of its "
             "own; the gradient is judged by jax.grad"
         )
-    for k in e.kinked:
-        yield _kink_note(s, e, k)
+    if rest := [said_name(s, k) for k in e.kinked if k not in e.kinks]:
+        yield (
+            f"the point given is a kink of {', '.join(rest)}: right beside it the gradient is "
+            "another one"
+        )
+    for k, kink in e.kinks.items():
+        yield (
+            f"the point given is a kink of {said_name(s, k)}, in {kink.entries} of "
+            f"{e.samples[0].true[k].size} entries: right beside it the gradient is another one, "
+            f"by {kink.jump:.4g} at {kink.place}; the gradient given differs from the true one by "
+            "a choice there, and is right elsewhere"
+        )
     yield from _precision_notes(s, e)
 
 
@@ -181,25 +195,12 @@ def _compared(s: Subject, e: Evidence) -> str:
     points = f"{len(e.samples)} points (seeds {', '.join(str(x.seed) for x in e.samples)})"
     if s.closed is None:
         return f"compared with differences at {points}, as JAX cannot trace the loss"
-    agreeing = [x for k in s_with(e, AGREE) for x in e.slopes[k] if x.size]
+    agreeing = [x for k in s_with(e, AGREE) for x in e.slopes[k] if is_clear(x) and x.size]
     if not agreeing:
-        return f"compared with jax.grad in float64 at {points}"
+        return f"compared with jax.grad in float64 at {points}; differences are too coarse here"
     worst = max(max(abs(x.autodiff - x.differences), x.error) / x.size for x in agreeing)
     confirmed = f"confirmed to {worst:.0e} by differences along {DIRECTIONS} random directions"
     return f"compared with jax.grad in float64 at {points}, {confirmed} of each leaf"
-
-
-def _kink_note(s: Subject, e: Evidence, k: int) -> str:
-    name = said_name(s, k)
-    if k not in e.kinks:
-        return f"the point given is a kink of {name}: right beside it the gradient is another one"
-    kink = e.kinks[k]
-    return (
-        f"the point given is a kink of {name}, in {kink.entries} of {e.samples[0].true[k].size} "
-        f"entries: right beside it the gradient is another one, by {kink.jump:.4g} at "
-        f"{kink.place}; the gradient given differs from the true one by a choice there, and is "
-        "right elsewhere"
-    )
 
 
 def _precision_notes(s: Subject, e: Evidence) -> Iterator[str]:

@@ -38,6 +38,7 @@ class Outcome(NamedTuple):
 def _vmapped(s: Subject, samples: list[Sample], allowed: Allowed) -> Outcome:
     if not s.traced:
         return Outcome()
+    samples, allowed = samples[1:], allowed[1:]  # the point given may be a kink
     stacked = [
         np.stack(leaves) for leaves in zip(*(floats(x.params) for x in samples), strict=True)
     ]
