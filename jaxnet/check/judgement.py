@@ -14,6 +14,7 @@ from jaxnet.check.witness import (
     nearby,
     precision,
     root_mean_square,
+    rounded,
 )
 
 RIGHT = 1e-6
@@ -68,31 +69,24 @@ def tolerances(s: Subject, sample: Sample, true: TruthAt, eps: list[float]) -> l
     """What each entry of a leaf may be off by at a point and still be right.
 
     Let g be the true gradient, u the user's and e = u - g its error. With eps the precision that
-    the leaf comes in, and d, d' random moves of the parameters by about 2 eps of their size,
+    the leaf comes in, and d, d' small random moves of the parameters (sqrt(eps) of their size),
 
-        |e_i| <= (1e-6 + 16 eps) |g_i| + 1e-7 max |g| + 10 b + 3 E_i + 16 eps64 |f| / |p|
+        |e_i| <= (1e-6 + 16 eps) |g_i| + 1e-7 max |g| + 10 (b + c) + 3 E_i + 16 eps64 |f| / |p|
         b = max_i (|e_i(p + d) - e_i(p + d')| - 4 eps |g_i|)+
+        c = max_i |g_i(data rounded) - g_i(data)|
 
     The first two terms are the promise: what is right to six digits, or to all those of its type,
-    is right. b is noise as measured: a move of two roundings redraws all rounding errors, those of
-    the true gradient too, and hardly changes a wrong formula's error. Both points are moved, so
-    that a choice at a kink is no noise. For a gradient that is tiny because large terms cancel, b
-    is what counts. E_i is the error of differences (0 for `jax.grad`). The last term, f the loss
+    is right. b is noise as measured: a move redraws all rounding errors, those of the true gradient
+    too, and hardly changes a wrong formula's error. Both points are moved, so that a choice at a
+    kink is no noise. For a gradient that is tiny because large terms cancel, b is what counts. (For
+    a loss in NumPy the true gradient is not taken anew, so the moves are of 2 eps.) c is what data
+    in the leaf's precision do to the true gradient, 0 in float64: the same in every call, so that b
+    has no part of it. E_i is the error of differences (0 for `jax.grad`). The last term, f the loss
     and |p| the typical parameter of the leaf, is the rounding of f itself, for leaves that have no
     effect but for rounding. Nothing in it grows with the number of entries, and all of it scales
     with the loss.
     """
-    noise = [0.0] * len(eps)
-    first, *others = (_errors(s, nearby(sample.params, seed, 2 * max(eps)), sample, true)
-                      for seed in (101, 102, 103))  # fmt: skip
-    for k, t in enumerate(sample.true):
-        for other in others:
-            e, before = other[k], first[k]
-            if e is None or before is None:
-                continue
-            change = np.abs(e - before) - 4 * eps[k] * np.abs(t)
-            if np.isfinite(change).all():
-                noise[k] = max(noise[k], float(change.max(initial=0)))
+    noise = _noise(s, sample, true, eps)
     rounding = _of_the_loss(sample)
     return [
         (RIGHT + 16 * eps[k]) * np.abs(t)
@@ -102,6 +96,32 @@ def tolerances(s: Subject, sample: Sample, true: TruthAt, eps: list[float]) -> l
         + rounding[k]
         for k, t in enumerate(sample.true)
     ]
+
+
+def _noise(s: Subject, sample: Sample, true: TruthAt, eps: list[float]) -> list[float]:
+    """The sum b + c of `tolerances`, leaf by leaf."""
+    noise = [0.0] * len(eps)
+    coarsest = max(eps)
+    move = 2 * coarsest
+    if s.closed is not None:
+        move = max(move, min(1e-3, coarsest**0.5))
+    first, *others = (
+        _errors(s, nearby(sample.params, seed, move), sample, true) for seed in (101, 102, 103)
+    )
+    for k, t in enumerate(sample.true):
+        for other in others:
+            e, before = other[k], first[k]
+            if e is None or before is None:
+                continue
+            change = np.abs(e - before) - 4 * eps[k] * np.abs(t)
+            if np.isfinite(change).all():
+                noise[k] = max(noise[k], float(change.max(initial=0)))
+    if coarsest > EPS:
+        coarse = true(sample.params, rounded(s.args, coarsest)).leaves
+        for k, (t, there) in enumerate(zip(sample.true, coarse, strict=True)):
+            if eps[k] > EPS and np.isfinite(there).all():
+                noise[k] += float(np.abs(there - t).max(initial=0))
+    return noise
 
 
 def _of_the_loss(sample: Sample) -> list[float]:

@@ -42,6 +42,7 @@ def restricted(s: Subject, entries: list[np.ndarray]) -> Subject:
     return s._replace(
         loss=lambda parts: s.loss(lifted(parts)),
         grad=grad,
+        own_loss=lambda parts, *args: s.own_loss(lifted(parts), *args),
         params=[leaf.reshape(-1)[chosen] for leaf, chosen in zip(whole, entries, strict=True)],
     )
 

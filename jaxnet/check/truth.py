@@ -31,19 +31,23 @@ class Truth(NamedTuple):
     kink: list[np.ndarray]
 
 
-TruthAt: TypeAlias = Callable[[Any], Truth]
-"""(params) -> the truth there."""
+TruthAt: TypeAlias = Callable[..., Truth]
+"""(params) -> the truth there; (params, args) -> that with other arguments."""
 
 
 def truth_of(s: Subject) -> TruthAt:
     """How to get the true gradient of a loss."""
+    loss = s.own_loss
     if s.closed is None:
-        return lambda params: _by_differences(s.loss, params)
-    loss = s.loss
-    program = compiled(jax.value_and_grad(lambda moving, params: loss(with_floats(params, moving))))
+        return lambda params, args=s.args: _by_differences(lambda p: loss(p, *args), params)
 
-    def by_jax(params: Any) -> Truth:
-        value, leaves = program(floats(params), params)
+    def of_floats(moving: Any, params: Any, data: Any) -> Any:
+        return loss(with_floats(params, moving), *with_floats(s.args, data))
+
+    program = compiled(jax.value_and_grad(of_floats))
+
+    def by_jax(params: Any, args: Any = s.args) -> Truth:
+        value, leaves = program(floats(params), params, floats(args))
         arrays = [np.asarray(leaf, np.float64) for leaf in leaves]
         exact = [np.zeros_like(a) for a in arrays]  # its rounding is measured with the user's
         return Truth(float(value), arrays, exact, [a > 0 for a in exact])

@@ -37,7 +37,8 @@ class Subject(NamedTuple):
 
     names are those of the leaves of floating-point numbers; closed is the traced loss, or None if
     JAX cannot trace it. rounding is the relative precision that the user's gradient comes in.
-    traced says whether JAX can trace the gradient, and own_grad is the user's function itself.
+    traced says whether JAX can trace the gradient; own_grad and own_loss are the user's functions
+    of the parameters and all arguments.
     unsteady names the function that gives different numbers for the same input, if one does.
     """
 
@@ -273,6 +274,16 @@ def nearby(params: Any, seed: int, spread: float = SPREAD) -> Any:
         return jnp.asarray(new) if isinstance(leaf, jax.Array) else new
 
     return jax.tree.map(moved, params)
+
+
+def rounded(tree: Any, eps: float) -> Any:
+    """The numbers of a tree as a floating-point type of this precision holds them, in float64."""
+    dtype = {2.0**-7: jnp.bfloat16, 2.0**-10: np.float16}.get(eps, np.float32)
+
+    def cast(leaf: Any) -> Any:
+        return leaf.astype(dtype).astype(np.float64) if is_float(leaf) else leaf
+
+    return jax.tree.map(cast, tree)
 
 
 def root_mean_square(array: np.ndarray) -> float:
