@@ -82,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     check.add_argument("file", help="the Python file")
     check.add_argument("--seed", type=int, default=0, help="what make is called with (default: 0)")
+    check.add_argument("--json", action="store_true", help="print the report as JSON")
     zoo = commands.add_parser(
         "zoo",
         help="list the optimizers, or print one with its equations",

@@ -233,7 +233,9 @@ def directional_difference(
     with jax.enable_x64(True):
         point = point_of(name, x)
         function = scalar(name, lambda v: f(point.tree(v)), point.flat)
-        return _line(name, function, point, point.vector(f"{name}: direction", direction), step)
+        return line_slope(
+            name, function, point, point.vector(f"{name}: direction", direction), step
+        )
 
 
 def central_differences(
@@ -491,7 +493,7 @@ def _extrapolated(
     return richardson(up, down, base, flat[chosen], h, f.eps)
 
 
-def _line(
+def line_slope(
     name: str, f: Scalar, point: Point, direction: np.ndarray, step: float | None
 ) -> Estimate:
     """The derivative of f(x + t d) with respect to t."""
@@ -532,7 +534,7 @@ def _complex_step(
     direction *= point.scale
     once, first = np.unique(chosen, return_index=True)
     terms = direction[once] * found[first]
-    witness = _line(name, f, point, direction, None)
+    witness = line_slope(name, f, point, direction, None)
     if abs(terms.sum() - witness.value) > 2 * witness.error + 1e-9 * abs(terms).sum():
         raise ValueError(
             f"{name}: f is not analytic: in a random direction the complex step finds a slope of "

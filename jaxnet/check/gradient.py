@@ -7,44 +7,80 @@ import jax
 import numpy as np
 
 from jaxnet.check.causes import Cause, diagnose
-from jaxnet.check.differences import estimates
-from jaxnet.check.report import Finding, Report
-from jaxnet.check.witness import Sample, Subject, align, floats, nearby, subject, with_floats
+from jaxnet.check.causes.cause import said_name
+from jaxnet.check.evidence import Evidence, Places, evidence, worst_entry
+from jaxnet.check.judgement import AUTODIFF, excess, wrong_leaves
+from jaxnet.check.report import Report
+from jaxnet.check.sampled import (
+    chosen_entries,
+    off_along_directions,
+    restricted,
+    unusable_sample,
+)
+from jaxnet.check.told import directions_note, told, told_alone, unsteady, witness_notes
+from jaxnet.check.truth import sample, truth_of
+from jaxnet.check.uses import uses
+from jaxnet.check.witness import Subject, floats, subject
 
-POINTS = 3
-"""A cause must hold at this many points."""
 
-RIGHT = 1e-6
-"""Relative error up to which a float64 gradient counts as right."""
-
-
-def gradient(loss: Callable[..., Any], grad: Callable[..., Any], params: Any, *args: Any) -> Report:
+def gradient(
+    loss: Callable[..., Any],
+    grad: Callable[..., Any],
+    params: Any,
+    *args: Any,
+    progress: Callable[[str], None] | None = None,
+) -> Report:
     """Say whether a hand-written gradient is right; if not, what is wrong, and where.
 
-    The true gradient is `jax.grad` in float64, confirmed by differences along random directions;
-    for a loss in NumPy it is extrapolated central differences. Gradients are compared at the point
-    given and at points near it, so a cause that is told holds at all of them. For a loss that
-    JAX can trace, the search for the cause replays its backward pass with one rule altered at a
-    time, which leads to the line.
+    Three witnesses are compared leaf by leaf, at the point given and at points near it: the
+    gradient given, `jax.grad` in float64, and differences along random directions of every leaf,
+    which confirm `jax.grad`. For a loss that JAX cannot trace, in NumPy, there are two: the
+    gradient given and extrapolated differences of all parameters (of a random part of them, and
+    along random directions, if there are more than 3000).
+
+    A leaf is right if every entry is, up to six digits or those of its own type, and up to noise
+    that is measured (`jaxnet.check.judgement.tolerances` has the formula); the report says from
+    which error on a leaf counts as wrong. A leaf that differs only where the loss has a kink (ReLU
+    or |x| at 0, a tie of max), and there by a choice of slope, is right; the report says where.
+    Where `jax.grad` and differences part, because the loss stops a gradient or has a rule of its
+    own for one, a note has both numbers; `jaxnet.check.judgement.standing` says what follows.
+
+    For a loss that JAX can trace, the search for the cause replays its backward pass with one rule
+    altered at a time, which leads to the line. A right gradient is also tried under `jax.vmap`, if
+    JAX can trace it, and with half of the rows that the arrays in args have in common.
+
+    A loss or gradient that gives different numbers for the same input, as dropout without a fixed
+    key does, is a finding too (code mismatch): nothing about it can be checked.
 
     Args:
         loss: loss(params, *args), a scalar; in JAX or in NumPy.
-        grad: grad(params, *args), the gradient to examine: a tree like params.
+        grad: grad(params, *args), the gradient to examine: a tree like params. Leaves that are no
+            floating-point numbers (integers, keys) are not looked at, and may be missing or None.
         params: Where to look, any tree of arrays; best generic ones, not all zero.
         *args: What loss and grad take besides, such as the data. Arrays of floating-point numbers
             are given to both in float64.
+        progress: Called with what is being done, at the start of each part.
 
     Returns:
-        A report; `report.ok` says whether the gradient is right.
+        A report; `report.ok` says whether the gradient is right, `report.to_dict()` has the
+        numbers.
 
     Raises:
-        TypeError: params hold no floating-point numbers, or grad gives other leaves than params.
-        ValueError: loss does not give a finite scalar there.
+        TypeError: params hold no floating-point numbers, or complex ones, or grad gives other
+            leaves than params.
+        ValueError: The loss, or its true gradient, is not one finite number there.
     """
-    with jax.enable_x64(True):
+    tell = progress or (lambda phase: None)
+    # The points near the one given may be beyond what a NumPy loss can compute: no warnings.
+    with jax.enable_x64(True), np.errstate(all="ignore"):
+        tell("tracing")
         s = subject(loss, grad, params, args)
-        samples = sample(s)
-        return _report(s, samples)
+        if s.unsteady:
+            return unsteady(s)
+        entries = chosen_entries(s)
+        if entries is not None:
+            return _of_many(s, entries, tell)
+        return _examined(s, tell)
 
 
 def assert_gradient(
@@ -56,122 +92,109 @@ def assert_gradient(
         raise AssertionError(f"\n{report}")
 
 
-def sample(s: Subject) -> list[Sample]:
-    """The true and the user's gradients at the given point and near it."""
-    samples: list[Sample] = []
-    true = _true_gradient(s)
-    for seed in range(20):
-        params = s.params if seed == 0 else nearby(s.params, seed)
-        value, leaves, error = true(params)
-        if not np.isfinite(value) or not all(np.isfinite(leaf).all() for leaf in leaves):
-            if seed == 0:
-                raise ValueError(
-                    f"check.gradient: the loss is {value} here and its gradient "
-                    "not finite; give other params"
-                )
-            continue
-        given = [_array(leaf) for leaf in align(s.grad(params), params)]
-        samples.append(Sample(params, float(value), leaves, error, given))
-        if len(samples) == POINTS:
-            break
-    return samples
+def _examined(s: Subject, tell: Callable[[str], None]) -> Report:
+    """The examination of all entries."""
+    tell("differentiating the loss")
+    true = truth_of(s)
+    samples = sample(s, true)
+    tell("comparing")
+    e = evidence(s, samples, true)
+    if e.wrong:
+        tell("searching for the cause")
+        causes, notes = _causes(s, e), list[str]()
+    else:
+        tell("trying it under vmap and with another batch")
+        causes, notes = uses(s, samples, e.allowed, e.eps)
+    return told(s, e, causes, [*witness_notes(s, e), *notes])
 
 
-def _array(leaf: Any) -> np.ndarray | None:
-    return None if leaf is None else np.asarray(leaf, np.float64)
+def _of_many(s: Subject, entries: list[np.ndarray], tell: Callable[[str], None]) -> Report:
+    """The examination of a NumPy loss of many parameters: some entries, and directions."""
+    unusable = unusable_sample(s)
+    if unusable is not None:
+        bad = wrong_leaves([unusable], [unusable.error], slice(None))
+        return told_alone(s, diagnose(s, [unusable], bad, [0.0 for _ in s.names]))
+    tell("differentiating the loss at entries drawn at random")
+    part = restricted(s, entries)
+    true = truth_of(part)
+    samples = sample(part, true)
+    tell("comparing")
+    e = evidence(part, samples, true)
+    places = Places([np.shape(leaf) for leaf in floats(s.params)], entries)
+    e = e._replace(places=places)
+    causes = [
+        _of_entries(part, e, c.leaves[0]) if c.code == "partial_entries" else c
+        for c in (_causes(part, e) if e.wrong else [])
+    ]
+    tell("comparing along random directions")
+    off, missed = off_along_directions(s, max(e.eps))
+    causes += [_of_direction(s, k) for k in off if k not in e.wrong]
+    return told(part, e, causes, [*witness_notes(part, e), directions_note(s, places, missed)])
 
 
-def _true_gradient(s: Subject) -> Callable[[Any], tuple[float, list[np.ndarray], list[float]]]:
-    """(params) -> the loss, its gradient leaf by leaf, and the gradient's own error."""
-    if s.closed is None:
-
-        def by_differences(params: Any) -> tuple[float, list[np.ndarray], list[float]]:
-            found = estimates(s.loss, params)
-            values = [np.asarray(v) for v in jax.tree.leaves(found.value)]
-            errors = [float(np.max(e, initial=0)) for e in jax.tree.leaves(found.error)]
-            return float(s.loss(params)), values, errors
-
-        return by_differences
-
-    def loss(moving: list[Any], params: Any) -> Any:
-        return s.loss(with_floats(params, moving))
-
-    compiled = jax.jit(jax.value_and_grad(loss))
-
-    def by_jax(params: Any) -> tuple[float, list[np.ndarray], list[float]]:
-        value, leaves = compiled(floats(params), params)
-        arrays = [np.asarray(leaf) for leaf in leaves]
-        eps = float(np.finfo(float).eps)
-        largest = max((float(np.abs(a).max(initial=0)) for a in arrays), default=0.0)
-        return float(value), arrays, [eps * largest for _ in arrays]
-
-    return by_jax
+def _causes(s: Subject, e: Evidence) -> list[Cause]:
+    """Why leaves are wrong."""
+    stopped = [k for k in e.wrong if e.standing.get(k) == AUTODIFF]
+    causes = [_of_stop(s, e, k) for k in stopped]
+    left = [k for k in e.wrong if k not in stopped]
+    if left:
+        limits = [max(float(a[k].max(initial=0)) for a in e.allowed) for k in range(len(s.names))]
+        found = diagnose(s, e.samples, left, limits)
+        # A leaf that is nearly right is 1 times the true one, which says nothing.
+        causes += [c for c in found if abs(c.evidence.get("factor", 0.0) - 1) > 1e-4]
+    told = {k for cause in causes for k in cause.leaves}
+    return causes + [_of_entries(s, e, k) for k in left if k not in told]
 
 
-def tolerance(s: Subject, samples: list[Sample], leaf: int) -> float:
-    """The error of a leaf, in its own units, up to which it counts as right."""
-    size = max(float(np.abs(sample.true[leaf]).max(initial=0)) for sample in samples)
-    noise = max(sample.error[leaf] for sample in samples)
-    rounding = 0.0 if s.rounding < 1e-12 else 300 * s.rounding
-    return max((RIGHT + rounding) * size, 1e3 * noise * (1 if s.rounding < 1e-12 else 1e6))
-
-
-def _report(s: Subject, samples: list[Sample]) -> Report:
-    limits = [tolerance(s, samples, k) for k in range(len(s.names))]
-    wrong = [k for k in range(len(s.names)) if is_wrong(samples, k, limits[k])]
-    causes = diagnose(s, samples, wrong, limits) if wrong else []
-    findings = tuple(_finding(s, cause) for cause in causes)
-    verdict = (
-        f"the gradient is right in all {len(s.names)} leaves"
-        if not wrong
-        else f"the gradient is wrong in {len(wrong)} of {len(s.names)} leaves"
-    )
-    rows = tuple(_row(s, samples, k, limits[k], causes) for k in range(len(s.names)))
-    return Report(
-        title=verdict,
-        header=("leaf", "shape", "relative error", "detects above", "verdict"),
-        rows=rows,
-        findings=findings,
-        notes=(*s.notes, _witness_note(s)),
+def _of_stop(s: Subject, e: Evidence, k: int) -> Cause:
+    """A path that the loss stops, and the gradient follows."""
+    name, slope = said_name(s, k), e.slopes[k][0]
+    return Cause(
+        "mismatch",
+        (k,),
+        f"The gradient of {name} follows a path that the loss stops with stop_gradient: along a "
+        f"random direction it comes to {slope.hand:.6g}, as differences do, and jax.grad to "
+        f"{slope.autodiff:.6g}.",
+        "Leave the stopped path out, or take stop_gradient out of the loss.",
+        {"gradient": slope.hand, "autodiff": slope.autodiff, "differences": slope.differences},
     )
 
 
-def _witness_note(s: Subject) -> str:
-    if s.closed is None:
-        return "compared with extrapolated central differences, as JAX cannot trace the loss"
-    return f"compared with jax.grad in float64 at {POINTS} points"
-
-
-def is_wrong(samples: list[Sample], k: int, limit: float) -> bool:
-    """Whether a leaf is missing, of a wrong shape, not finite or too far off."""
-    return any(
-        given is None
-        or given.shape != true.shape
-        or not np.isfinite(given).all()
-        or float(np.abs(given - true).max(initial=0)) > limit
-        for given, true in ((sample.given[k], sample.true[k]) for sample in samples)
+def _of_entries(s: Subject, e: Evidence, k: int) -> Cause:
+    """A leaf that is wrong by little, or in few entries."""
+    worst = worst_entry(e, k)
+    x = e.samples[worst.point]
+    ratio = excess(x.given[k], x.true[k], e.allowed[worst.point][k])
+    bad = np.zeros(0, bool) if ratio is None else ratio > 1
+    relative = abs(worst.given - worst.true) / max(abs(worst.true), 1e-300)
+    name = said_name(s, k)
+    said = (
+        f"entry {worst.place} is {worst.given:.6g} where {worst.true:.6g} is due, "
+        f"off by {100 * relative:.2g} %"
+    )
+    if bad.mean() < 0.7:
+        of = f"of {bad.size}{' examined' if e.places else ''}"
+        return Cause(
+            "partial_entries",
+            (k,),
+            f"The gradient of {name} is wrong in {int(bad.sum())} {of} entries; {said}.",
+            "Compute these entries as the others.",
+            {"entries": float(bad.sum()), "of": float(bad.size)},
+        )
+    return Cause(
+        "mismatch",
+        (k,),
+        f"The gradient of {name} is nearly right, but off by more than rounding; {said}.",
+        "Look for a small term that is missing, a rounded constant, or an epsilon.",
+        {"relative_error": relative},
     )
 
 
-def _row(
-    s: Subject, samples: list[Sample], k: int, limit: float, causes: list[Cause]
-) -> tuple[str, ...]:
-    true, given = samples[0].true[k], samples[0].given[k]
-    size = float(np.abs(true).max(initial=0))
-    error = "-"
-    if given is not None and given.shape == true.shape:
-        error = f"{float(np.abs(given - true).max(initial=0)) / (size or 1):.1e}"
-    codes = [cause.code for cause in causes if k in cause.leaves]
-    verdict = ", ".join(dict.fromkeys(codes)) or "right"
-    return s.names[k], str(true.shape), error, f"{limit / (size or 1):.1e}", verdict
-
-
-def _finding(s: Subject, cause: Cause) -> Finding:
-    return Finding(
-        code=cause.code,
-        leaves=tuple(s.names[k] for k in cause.leaves),
-        message=cause.message,
-        fix=cause.fix,
-        evidence=dict(cause.evidence),
-        where=cause.where,
+def _of_direction(s: Subject, k: int) -> Cause:
+    return Cause(
+        "mismatch",
+        (k,),
+        f"The gradient of {said_name(s, k)} is right in the entries that were examined, but its "
+        "slope along a random direction is wrong: some of the other entries are.",
+        "Compare it on a smaller problem, where all entries can be examined.",
     )

@@ -2,9 +2,10 @@
 
 import html
 import linecache
+import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from jaxnet.extras import require
@@ -44,6 +45,7 @@ class Report:
         rows: Its rows, in words; the first column names the row.
         findings: The faults, the most specific first; empty if there are none.
         notes: What the verdict rests on, and what could have been missed.
+        data: The table's numbers and whatever else a program may want to read.
     """
 
     title: str
@@ -51,11 +53,28 @@ class Report:
     rows: tuple[tuple[str, ...], ...]
     findings: tuple[Finding, ...]
     notes: tuple[str, ...] = ()
+    data: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
         """Whether no fault was found."""
         return not self.findings
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as lists, dicts, strings and numbers that JSON can hold.
+
+        It has ok, title, findings (each with code, leaves, message, fix, evidence, where), notes
+        and what is in data. Numbers that are not finite are None, as JSON has none.
+        """
+        whole = {
+            "ok": self.ok,
+            "title": self.title,
+            "findings": [asdict(finding) for finding in self.findings],
+            "notes": self.notes,
+            **self.data,
+        }
+        plain: dict[str, Any] = _plain(whole)
+        return plain
 
     def __str__(self) -> str:
         parts = [self.title, _table(self.header, self.rows)]
@@ -98,6 +117,15 @@ class Report:
         ]
         parts += [f"<p><small>{html.escape(note)}</small></p>" for note in self.notes]
         return "<div>" + "".join(parts) + "</div>"
+
+
+def _plain(x: Any) -> Any:
+    """Tuples as lists, and None for numbers that are not finite."""
+    if isinstance(x, Mapping):
+        return {key: _plain(value) for key, value in x.items()}
+    if isinstance(x, list | tuple):
+        return [_plain(item) for item in x]
+    return None if isinstance(x, float) and not math.isfinite(x) else x
 
 
 def _table(header: tuple[str, ...], rows: tuple[tuple[str, ...], ...]) -> str:

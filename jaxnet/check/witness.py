@@ -1,5 +1,6 @@
 """What the gradient doctor compares: the true gradient and the user's, at several points."""
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -8,6 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend import core
 
+EPS = float(np.finfo(np.float64).eps)
+
 SPREAD = 0.15
 """The points lie this far from the one given, in units of each leaf's root mean square."""
 
@@ -15,15 +18,18 @@ SPREAD = 0.15
 class Sample(NamedTuple):
     """One point: the parameters, the loss, its true gradient and the user's, leaf by leaf.
 
-    error is the size of the true gradient's own error. given has None where the user's gradient
-    has no such leaf.
+    error is the true gradient's own error, entry by entry. given has None where the user's gradient
+    has no such leaf. kink says which entries of a NumPy loss have a kink there. seed is what
+    `nearby` made the point with; 0 is the one given.
     """
 
     params: Any
     value: float
     true: list[np.ndarray]
-    error: list[float]
+    error: list[np.ndarray]
     given: list[np.ndarray | None]
+    kink: list[np.ndarray]
+    seed: int
 
 
 class Subject(NamedTuple):
@@ -31,6 +37,9 @@ class Subject(NamedTuple):
 
     names are those of the leaves of floating-point numbers; closed is the traced loss, or None if
     JAX cannot trace it. rounding is the relative precision that the user's gradient comes in.
+    traced says whether JAX can trace the gradient; own_grad and own_loss are the user's functions
+    of the parameters and all arguments.
+    unsteady names the function that gives different numbers for the same input, if one does.
     """
 
     loss: Callable[[Any], Any]
@@ -41,6 +50,10 @@ class Subject(NamedTuple):
     closed: core.ClosedJaxpr | None
     rounding: float
     notes: tuple[str, ...]
+    traced: bool
+    own_grad: Callable[..., Any]
+    own_loss: Callable[..., Any]
+    unsteady: str
 
 
 def subject(
@@ -49,67 +62,146 @@ def subject(
     """Prepare an examination; called under `jax.enable_x64`."""
     params64, args64 = wide(params), tuple(wide(arg) for arg in args)
     names = [name for name, leaf in named(params64) if is_float(leaf)]
-    if not names:
-        raise TypeError(
-            "check.gradient: params must hold floating-point numbers, got "
-            f"{[str(np.asarray(leaf).dtype) for _, leaf in named(params)]}"
-        )
+    _refuse_other_params(params64, names)
     notes = []
-    skipped = [name for name, leaf in named(params64) if not is_float(leaf)]
+    skipped = [f"{name} ({_type(leaf)})" for name, leaf in named(params64) if not is_float(leaf)]
     if skipped:
         notes.append(f"not floating-point numbers, left out: {', '.join(skipped)}")
-    closed = traced(lambda p: loss(p, *args64), params64)
-    wide_grad: Callable[[Any], Any] = lambda p: grad(p, *args64)  # noqa: E731
-    if closed is not None and _traceable(wide_grad, params64):
-        wide_grad = jax.jit(wide_grad)
+    loss_of: Callable[[Any], Any] = lambda p: loss(p, *args64)  # noqa: E731
+    closed = traced(loss_of, params64)
+    grad_of: Callable[[Any], Any] = lambda p: grad(p, *args64)  # noqa: E731
+    program = _trace(grad_of, params64)
+    if program is not None:
+        grad_of = compiled(grad_of)
     try:
-        answer = wide_grad(params64)
+        answer = grad_of(params64)
     except Exception as error:  # a function of other people may refuse float64 in any way
-        wide_grad = lambda p: grad(_like(p, params), *args)  # noqa: E731
-        answer = wide_grad(params64)
+        grad_of = lambda p: grad(_like(p, params), *args)  # noqa: E731
+        answer = grad_of(params64)
         notes.append(f"grad does not take float64 ({type(error).__name__}); it got the types given")
+    unsteady = ""
+    if not _steady(loss_of, params64, closed):
+        unsteady = "loss"
+    elif not _steady(grad_of if program is None else lambda p: grad(p, *args64), params64, program):
+        unsteady = "grad"
     return Subject(
-        loss=lambda p: loss(p, *args64),
-        grad=wide_grad,
+        loss=loss_of,
+        grad=grad_of,
         params=params64,
         args=args64,
         names=names,
         closed=closed,
         rounding=_rounding(answer),
         notes=tuple(notes),
+        traced=program is not None,
+        own_grad=grad,
+        own_loss=loss,
+        unsteady=unsteady,
     )
+
+
+def _refuse_other_params(params: Any, names: list[str]) -> None:
+    """Complain about parameters that have no gradient, or a complex one."""
+    types = {name: _type(leaf) for name, leaf in named(params)}
+    if not names:
+        raise TypeError(
+            "check.gradient: params must hold floating-point numbers, got "
+            f"{list(types.values())}; convert what is to be differentiated to float"
+        )
+    complex_leaves = [name for name, dtype in types.items() if dtype.startswith("complex")]
+    if complex_leaves:
+        raise TypeError(
+            "check.gradient: params must be real, but complex numbers are in "
+            f"{', '.join(complex_leaves)}; give the real and the imaginary part as two leaves"
+        )
+
+
+def _type(leaf: Any) -> str:
+    return str(leaf.dtype if hasattr(leaf, "dtype") else np.asarray(leaf).dtype)
 
 
 def _rounding(answer: Any) -> float:
     """The precision of the coarsest leaf of the user's gradient."""
-    types = [np.asarray(leaf).dtype for leaf in jax.tree.leaves(answer)]
-    floats = [t for t in types if jnp.issubdtype(t, jnp.floating)]
-    epsilons = [float(jnp.finfo(t).eps) for t in floats]  # type: ignore[no-untyped-call]
-    return max(epsilons, default=float(np.finfo(float).eps))
+    return max((precision(leaf) for leaf in jax.tree.leaves(answer)), default=EPS)
+
+
+def precision(leaf: Any) -> float:
+    """Distance from 1 to the next number of a leaf's type; of float64 if it is not floating."""
+    if not is_float(leaf):
+        return EPS
+    dtype = leaf.dtype if hasattr(leaf, "dtype") else np.asarray(leaf).dtype
+    return max(EPS, float(jnp.finfo(dtype).eps))  # type: ignore[no-untyped-call]
+
+
+def compiled(f: Callable[..., Any]) -> Callable[..., Any]:
+    """`jax.jit` for what runs a few times: on a CPU, compiling would take most of the time."""
+    fast = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
+    return jax.jit(f, compiler_options=fast if jax.default_backend() == "cpu" else None)
 
 
 def traced(loss: Callable[[Any], Any], params: Any) -> core.ClosedJaxpr | None:
     """The loss as JAX traces it, or None if it is none that JAX can trace."""
-    try:
-        closed, shape = jax.make_jaxpr(loss, return_shape=True)(_in_jax(params))
-    except Exception:  # NumPy and Python code refuse tracers in many ways
-        return None
-    if not hasattr(shape, "shape") or shape.shape != ():
+    closed = _trace(loss, params)
+    if closed is not None and [aval.shape for aval in closed.out_avals] != [()]:
         raise ValueError(
             "check.gradient: loss must give one number, got "
-            f"{jax.tree.map(lambda s: s.shape, shape)}"
+            f"{', '.join(str(aval.shape) for aval in closed.out_avals)}; return its sum or mean"
         )
-    result: core.ClosedJaxpr = closed
-    return result
+    return closed
 
 
-def _traceable(grad: Callable[[Any], Any], params: Any) -> bool:
-    """Whether JAX can trace the gradient: one compiled program is faster than its operations."""
+def _trace(f: Callable[[Any], Any], params: Any) -> core.ClosedJaxpr | None:
     try:
-        jax.eval_shape(grad, _in_jax(params))
+        closed: core.ClosedJaxpr = jax.make_jaxpr(f)(_in_jax(params))
     except Exception:  # NumPy and Python code refuse tracers in many ways
+        return None
+    return closed
+
+
+def _steady(f: Callable[[Any], Any], params: Any, closed: core.ClosedJaxpr | None) -> bool:
+    """Whether a function gives the same twice: traced twice, or called twice.
+
+    A number that Python draws anew is a constant of the traced program, and so another one in the
+    second program.
+    """
+    if closed is None:
+        return _same_numbers(f(params), f(params))
+    again = _trace(lambda p: f(p), params)  # JAX would remember the trace of f itself
+    if again is None or program_text(closed) != program_text(again):
+        return again is not None and _same_numbers(
+            *(compiled(core.jaxpr_as_fun(c))(*jax.tree.leaves(params)) for c in (closed, again))
+        )
+    return _same_numbers(closed.consts, again.consts)
+
+
+def _same_numbers(a: Any, b: Any) -> bool:
+    """Whether two answers are the same but for rounding; here NaN is the same as NaN."""
+    leaves, others = jax.tree.leaves(a), jax.tree.leaves(b)
+    if len(leaves) != len(others):
         return False
+    for x, y in zip(leaves, others, strict=True):
+        if is_float(x) and is_float(y):
+            u, v = np.asarray(x, np.float64), np.asarray(y, np.float64)
+            near = 64 * precision(x) * float(np.abs(u[np.isfinite(u)]).max(initial=0))
+            same = u.shape == v.shape and np.allclose(u, v, rtol=0, atol=near, equal_nan=True)
+        else:
+            same = _is_opaque(x) or _is_opaque(y) or np.array_equal(x, y)
+        if not same:
+            return False
     return True
+
+
+def _is_opaque(leaf: Any) -> bool:
+    """Whether a leaf is a key, or a gradient that is none, and has no numbers to compare."""
+    dtype = getattr(leaf, "dtype", None)
+    return dtype is not None and (
+        dtype == jax.dtypes.float0 or bool(jnp.issubdtype(dtype, jax.dtypes.extended))
+    )
+
+
+def program_text(closed: core.ClosedJaxpr) -> str:
+    """A traced program in words, without addresses in memory."""
+    return re.sub(r"0x[0-9a-f]+", "", str(closed))
 
 
 def _in_jax(tree: Any) -> Any:
@@ -167,20 +259,39 @@ def _like(tree: Any, old: Any) -> Any:
     return jax.tree.map(narrowed, tree, old)
 
 
-def nearby(params: Any, seed: int) -> Any:
-    """Parameters near the given ones: the same for the same seed."""
+def nearby(params: Any, seed: int, spread: float = SPREAD) -> Any:
+    """Parameters near the given ones: the same for the same seed.
+
+    Entries move by `spread` times the root mean square of their leaf, or times 1 if that is 0.
+    """
     rng = np.random.default_rng(seed)
 
     def moved(leaf: Any) -> Any:
         if not is_float(leaf):
             return leaf
         array = np.asarray(leaf)
-        size = float(np.sqrt(np.mean(np.square(array)))) if array.size else 0.0
-        step = SPREAD * (size or 1.0) * rng.standard_normal(array.shape)
-        new = array + step
+        new = array + spread * root_mean_square(array) * rng.standard_normal(array.shape)
         return jnp.asarray(new) if isinstance(leaf, jax.Array) else new
 
     return jax.tree.map(moved, params)
+
+
+def rounded(tree: Any, eps: float) -> Any:
+    """The numbers of a tree as a floating-point type of this precision holds them, in float64."""
+    dtype = {2.0**-7: jnp.bfloat16, 2.0**-10: np.float16}.get(eps, np.float32)
+
+    def cast(leaf: Any) -> Any:
+        return leaf.astype(dtype).astype(np.float64) if is_float(leaf) else leaf
+
+    return jax.tree.map(cast, tree)
+
+
+def root_mean_square(array: np.ndarray) -> float:
+    """The typical size of an array's entries; 1 if all are 0."""
+    largest = float(np.abs(array).max(initial=0))
+    if largest == 0:  # or empty
+        return 1.0
+    return largest * float(np.sqrt(np.mean(np.square(array / largest))))
 
 
 def align(answer: Any, params: Any) -> list[Any]:
@@ -190,11 +301,10 @@ def align(answer: Any, params: Any) -> list[Any]:
         TypeError: It has other leaves than the parameters.
     """
     floats = [name for name, leaf in named(params) if is_float(leaf)]
-    own: Any = jax.tree.structure(params)
-    if jax.tree.structure(answer) == own:
-        by_name: dict[str, Any] = dict(named(answer))
+    by_name: dict[str, Any] = dict(named(answer))
+    structure: Any = jax.tree.structure(params)
+    if jax.tree.structure(answer) == structure:
         return [by_name[name] for name in floats]
-    by_name = dict(named(answer))
     unknown = sorted(set(by_name) - {name for name, _ in named(params)})
     leaves = jax.tree.leaves(answer)
     if unknown and len(leaves) == len(floats):  # a list for a tuple, or the like

@@ -2,21 +2,35 @@
 
 import argparse
 import importlib.util
+import json
 import sys
 from pathlib import Path
 from types import ModuleType
 
-from jaxnet.check import gradient
+from jaxnet.check import Report, gradient
 from jaxnet.extras import require
 
 
 def check(options: argparse.Namespace) -> int:
     """Run `jaxnet check`; the status is 1 if the gradient is wrong."""
     module = _loaded(Path(options.file))
-    params, args = module.make(options.seed)
-    report = gradient(module.loss, module.grad, params, *args)
-    require("rich.console", "command").Console().print(report)
+    report = _examined(module, options.seed)
+    if options.json:
+        whole = {"file": options.file, "seed": options.seed, **report.to_dict()}
+        sys.stdout.write(json.dumps(whole, indent=2) + "\n")
+    else:
+        require("rich.console", "command").Console().print(report)
     return 0 if report.ok else 1
+
+
+def _examined(module: ModuleType, seed: int) -> Report:
+    """The report; while it is made, a terminal shows what is being done."""
+    params, args = module.make(seed)
+    if not sys.stderr.isatty():
+        return gradient(module.loss, module.grad, params, *args)
+    console = require("rich.console", "command").Console(stderr=True)
+    with console.status("starting") as status:
+        return gradient(module.loss, module.grad, params, *args, progress=status.update)
 
 
 def _loaded(path: Path) -> ModuleType:
