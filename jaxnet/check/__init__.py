@@ -12,6 +12,7 @@ from jaxnet.check.differences import (
 from jaxnet.check.gradient import assert_gradient, gradient
 from jaxnet.check.hessians import HessianAgreement, hessian, hessian_product
 from jaxnet.check.report import Finding, Report
+from jaxnet.check.vjp import assert_layer, assert_vjp, layer, vjp
 
 __all__ = [
     "Agreement",
@@ -21,6 +22,8 @@ __all__ = [
     "Report",
     "agreement",
     "assert_gradient",
+    "assert_layer",
+    "assert_vjp",
     "central_differences",
     "directional_difference",
     "estimates",
@@ -29,4 +32,6 @@ __all__ = [
     "hessian",
     "hessian_product",
     "kinks",
+    "layer",
+    "vjp",
 ]
