@@ -134,16 +134,22 @@ def _of_many(s: Subject, entries: list[np.ndarray], tell: Callable[[str], None])
 
 def _causes(s: Subject, e: Evidence) -> list[Cause]:
     """Why leaves are wrong."""
+    if not e.wrong:
+        return []
+    limits = [max(float(a[k].max(initial=0)) for a in e.allowed) for k in range(len(s.names))]
+    found = diagnose(s, e.samples, e.wrong, limits)
     stopped = [k for k in e.wrong if e.standing.get(k) == AUTODIFF]
-    causes = [_of_stop(s, e, k) for k in stopped]
-    left = [k for k in e.wrong if k not in stopped]
-    if left:
-        limits = [max(float(a[k].max(initial=0)) for a in e.allowed) for k in range(len(s.names))]
-        found = diagnose(s, e.samples, left, limits)
+    causes = [
+        c
+        for c in found
         # A leaf that is nearly right is 1 times the true one, which says nothing.
-        causes += [c for c in found if abs(c.evidence.get("factor", 0.0) - 1) > 1e-4]
+        if abs(c.evidence.get("factor", 0.0) - 1) > 1e-4
+        and not (c.code == "mismatch" and set(c.leaves) <= set(stopped))
+    ]
     told = {k for cause in causes for k in cause.leaves}
-    return causes + [_of_entries(s, e, k) for k in left if k not in told]
+    causes += [_of_stop(s, e, k) for k in stopped if k not in told]
+    told |= set(stopped)
+    return causes + [_of_entries(s, e, k) for k in e.wrong if k not in told]
 
 
 def _of_stop(s: Subject, e: Evidence, k: int) -> Cause:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnet.check.gradient import RIGHT
+from jaxnet.check.judgement import RIGHT
 from jaxnet.check.report import Finding
 from jaxnet.check.witness import is_float
 

@@ -14,7 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from jaxnet.check.gradient import RIGHT, gradient
+from jaxnet.check.gradient import gradient
+from jaxnet.check.judgement import RIGHT
 from jaxnet.check.linearity import not_linear, precision
 from jaxnet.check.replay import frames_of
 from jaxnet.check.report import Finding, Report
