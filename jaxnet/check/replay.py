@@ -334,17 +334,25 @@ def right_rule(
     return replay.pull_in_jax(op, dy)
 
 
-def rerun(replay: Replay, changed: Mapping[int, Any]) -> dict[int, Any]:
+def rerun(
+    replay: Replay,
+    changed: Mapping[int, Any],
+    instead: Mapping[int, Callable[[Sequence[Any], Any], Any]] | None = None,
+) -> dict[int, Any]:
     """The values that change when some are others, by their numbers; the operations stay.
 
     A change goes only where a cotangent comes back: not through a stop_gradient or a comparison.
+    With `instead`, (inputs, output) -> output by the numbers of operations that give another
+    value, it goes everywhere.
     """
     new = dict(changed)
     for op in replay.operations:
-        back = replay.base.inputs.get(op.index, ())
+        back = replay.base.inputs.get(op.index, ()) if instead is None else op.inputs
         moved = {i for i, ct in zip(op.inputs, back, strict=False) if ct is not None and i in new}
-        if moved:
-            inputs = [new[i] if i in moved else replay.values[i] for i in op.inputs]
+        inputs = [new[i] if i in moved else replay.values[i] for i in op.inputs]
+        if instead is not None and op.index in instead:
+            new[op.outputs[0]] = instead[op.index](inputs, replay.values[op.outputs[0]])
+        elif moved:
             new |= zip(op.outputs, _outputs(op, inputs), strict=True)
     return new
 

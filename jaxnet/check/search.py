@@ -2,12 +2,16 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import jax
 import numpy as np
 
 from jaxnet.check.alterations import Alteration, alterations, weighted
+from jaxnet.check.alterations.forward import gradient_of, other_forwards
+from jaxnet.check.alterations.places import Places, dependent
+from jaxnet.check.alterations.slopes import Applied, applied_functions, terms, with_slope
 from jaxnet.check.replay import Replay, Rule, TooLong, altered_gradient, backward, record
 from jaxnet.check.screen import screen
 from jaxnet.check.witness import Sample, Subject, is_float
@@ -263,6 +267,79 @@ class Search:
         due = [np.ravel(np.asarray(self.samples[0].given[k]) - before[k]) for k in left]
         square = float(d @ d)
         return 1 - float(d @ np.concatenate(due)) / square if square else about
+
+    def formulas(self, left: list[int]) -> list[Explained]:
+        """Derivatives of functions of one number that are sums of two of the usual terms."""
+        here, tolerance = self._of(left), self._tolerance(self._true)
+        replay = self.replays[0]
+        places = Places(replay)
+        found = []
+        for a in applied_functions(replay, dependent(replay)):
+            lost = self._screen.effect({a.op.index: with_slope(a, lambda x, y: 0 * x)}, replay.base)
+            due = self._given - self._true - lost
+            if not lost.any() or (np.abs(due[~here]) > tolerance[~here]).any():
+                continue
+            choices = terms(a)
+            with np.errstate(all="ignore"):
+                effects = {
+                    said: self._screen.effect({a.op.index: with_slope(a, f)}, replay.base) - lost
+                    for said, f in choices.items()
+                }
+            for pair in combinations(choices, 2):
+                basis = np.stack([effects[said] for said in pair], axis=1)[here]
+                if not np.isfinite(basis).all():
+                    continue
+                c = np.linalg.lstsq(basis, due[here], rcond=1e-10)[0]
+                if (np.abs(basis @ c - due[here]) <= tolerance[here]).all():
+                    found += self._of_formula(a, pair, c, places, left)
+        return found
+
+    def _of_formula(
+        self, a: Applied, pair: tuple[str, str], c: np.ndarray, places: Places, left: list[int]
+    ) -> list[Explained]:
+        """Whether a sum of two terms for a derivative holds at all points."""
+        f, g = (terms(a)[said] for said in pair)
+        c0, c1 = (_rounded(float(x)) for x in c)
+        rule = with_slope(a, lambda x, y: c0 * f(x, y) + c1 * g(x, y))
+        said = " + ".join(f"{x:g} {term}" for x, term in zip((c0, c1), pair, strict=True) if x)
+        does = f"takes {said} for the derivative of y = {a.function.name}, at x"
+        needs = f"its derivative, {a.function.due}"
+        where = places.of([a.op])
+        altered = Alteration("wrong_derivative", where, {a.op.index: rule}, does, needs, 7)
+        return self._explained(altered, left, {}, True, True)
+
+    def other_forwards(self, left: list[int]) -> list[Explained]:
+        """Losses with another forward pass whose right gradient is the user's."""
+        found = []
+        for other in other_forwards(self.replays[0]):
+            factor: float | None = None
+            for replay, sample in zip(self.replays, self.samples, strict=True):
+                try:
+                    with np.errstate(all="ignore"):
+                        leaves = gradient_of(replay, other)
+                except (ValueError, IndexError, TypeError, FloatingPointError):
+                    factor = None
+                else:
+                    altered = [leaves[j] for j in self._moving]
+                    factor = self._common(sample, altered, left, factor)
+                if factor is None:
+                    break
+            if factor is not None:
+                does = f"{other.does} of the forward pass that it starts from"
+                a = Alteration("wrong_loss", other.where, {}, does, "all of the forward pass", 9)
+                found.append(Explained(a, tuple(left), factor))
+        return found
+
+    def _common(
+        self, sample: Sample, altered: list[np.ndarray], left: list[int], factor: float | None
+    ) -> float | None:
+        """The factor by which leaves are those of another loss, the same as before if any."""
+        factors = [_factor_of(sample.given[k], altered[k], self.close) for k in left]
+        known = [c for c in (*factors, factor or factors[0]) if c]
+        if len(known) <= len(left) or max(known) - min(known) > 1e-3 * abs(known[0]):
+            return None
+        true = [same(altered[k], sample.true[k], 10 * self.close) for k in self._right]
+        return known[0] if all(true) else None
 
     def pairs(self, left: list[int]) -> list[tuple[Explained, Explained]]:
         """Two alterations side by side that together give all of `left`.

@@ -10,7 +10,7 @@ from jaxnet.check.alterations.losses import of_other_losses
 from jaxnet.check.alterations.operations import of_operation
 from jaxnet.check.alterations.places import Counterparts, Places, carries, dependent, runs
 from jaxnet.check.alterations.slopes import of_functions
-from jaxnet.check.alterations.softmax import of_softmax
+from jaxnet.check.alterations.vectors import of_vectors
 from jaxnet.check.replay import Operation, Replay, Rule
 
 FEW = 16
@@ -30,7 +30,7 @@ def alterations(replay: Replay) -> Iterator[Alteration]:
         yield from _with_other_factors(ops, replay, places, parts)
         yield from _shifted(ops, replay, places)
     yield from of_functions(replay, moving, places)
-    yield from of_softmax(replay, places)
+    yield from of_vectors(replay, moving, places)
     yield from of_averages(replay, places, moving)
     yield from of_other_losses(replay, places, moving)
 

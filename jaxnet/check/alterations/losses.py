@@ -8,6 +8,7 @@ import numpy as np
 from jaxnet.check.alterations.alteration import Alteration
 from jaxnet.check.alterations.functions import sigmoid
 from jaxnet.check.alterations.places import Places
+from jaxnet.check.alterations.vectors import softmax
 from jaxnet.check.replay import LINEAR_IN_LOSS, Operation, Replay, right_rule
 
 
@@ -57,7 +58,7 @@ def _further_slopes(number: int) -> Iterator[tuple[str, Callable[[Replay, Any], 
         return lambda replay, dy: dy * slope(replay.values[number])
 
     def jacobian(replay: Replay, dy: Any) -> Any:
-        s = _softmax_of(replay.values[number])
+        s = softmax(replay.values[number])
         return s * (dy - np.sum(dy * s, axis=-1, keepdims=True))
 
     yield "the sigmoid's derivative", of(lambda v: sigmoid(v) * sigmoid(-v))
@@ -66,7 +67,7 @@ def _further_slopes(number: int) -> Iterator[tuple[str, Callable[[Replay, Any], 
     yield "1 - v^2", of(lambda v: 1 - v**2)
     yield "relu's mask", of(lambda v: (v > 0) * 1.0)
     yield "softmax's Jacobian", jacobian
-    yield "the diagonal of softmax's Jacobian", of(lambda v: _softmax_of(v) * (1 - _softmax_of(v)))
+    yield "the diagonal of softmax's Jacobian", of(lambda v: softmax(v) * (1 - softmax(v)))
 
 
 def head_place(replay: Replay, moving: set[int]) -> str:
@@ -110,7 +111,7 @@ def _differences(own: Outputs, target: Any) -> Iterator[tuple[str, Outputs]]:
     for said, f in (
         ("prediction minus target", np.asarray),
         ("sigmoid(output) - target", sigmoid),
-        ("softmax(output) - target", _softmax_of),
+        ("softmax(output) - target", softmax),
         ("exp(output) - target", np.exp),
         ("tanh(output) - target", np.tanh),
     ):
@@ -127,11 +128,6 @@ AFTER: dict[str, Callable[[Any], Any]] = {
     "the cube of {}": lambda e: e**3,
     "the fourth power of {}": lambda e: e**4,
 }
-
-
-def _softmax_of(x: Any) -> Any:
-    e = np.exp(x - np.max(x, axis=-1, keepdims=True))
-    return e / np.sum(e, axis=-1, keepdims=True)
 
 
 def _targets(replay: Replay, shape: tuple[int, ...], moving: set[int]) -> Iterator[Any]:

@@ -35,6 +35,47 @@ def of_functions(replay: Replay, moving: set[int], places: Places) -> Iterator[A
                 code, rule_of, does, needs, rank = made
                 rules = {a.op.index: rule_of(a) for a in group}
                 yield Alteration(code, places.of([a.op for a in group]), rules, does, needs, rank)
+                if code == "wrong_point" or not 1 < len(group) <= FEW:
+                    continue
+                for run, a in enumerate(group):
+                    said = f"{does} in run {run + 1} of {len(group)}"
+                    rule = {a.op.index: rules[a.op.index]}
+                    yield Alteration(code, places.of([a.op]), rule, said, needs, rank + 1)
+
+
+def terms(a: Applied) -> dict[str, Callable[[Any, Any], Any]]:
+    """What a wrong formula for a derivative may be made of, (x, y) -> term."""
+    f = a.function.of_x
+    return {
+        "1": lambda x, y: np.ones_like(x),
+        "x": lambda x, y: x,
+        "y": lambda x, y: y,
+        "x^2": lambda x, y: x**2,
+        "x y": lambda x, y: x * y,
+        "y^2": lambda x, y: y**2,
+        "y^3": lambda x, y: y**3,
+        "|x|": lambda x, y: np.abs(x),
+        "sign(x)": lambda x, y: np.sign(x),
+        "(x > 0)": lambda x, y: (x > 0) * 1.0,
+        "exp(-x^2)": lambda x, y: np.exp(-(x**2)),
+        "f'": lambda x, y: f(x),
+        "x f'": lambda x, y: x * f(x),
+        "y f'": lambda x, y: y * f(x),
+    }
+
+
+def with_slope(a: Applied, slope: Callable[[Any, Any], Any]) -> Rule:
+    """The rule with another derivative, a function of input and output."""
+
+    def rule(op: Operation, replay: Replay, dy: Any) -> Any:
+        x, y = replay.values[a.x], replay.values[a.y]
+        return {a.x: dy * slope(np.asarray(x, float), np.asarray(y, float))}
+
+    return rule
+
+
+FEW = 16
+"""Runs up to which each one is altered by itself, too."""
 
 
 def _of_other_step(

@@ -121,6 +121,12 @@ def _by_several(s: Subject, search: Search, left: list[int]) -> list[Cause]:
     if pairs:
         both = min(pairs, key=lambda p: sum(_order(e)[0] for e in p))
         return [cause for e in sorted(both, key=_order) for cause in _causes_of(s, e)]
+    formulas = search.formulas(left)
+    if formulas:
+        return _causes_of(s, min(formulas, key=_order))
+    others = search.other_forwards(left)
+    if others:
+        return _causes_of(s, others[0])
     # A slip in the formula of some leaves only, while the others went the right way there.
     slips = search.explaining(left, only_here=False, whole=True)
     return _causes_of(s, min(slips, key=_order)) if slips else []

@@ -1,5 +1,6 @@
 """Difference quotients with a bad step."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -8,20 +9,22 @@ import numpy as np
 from jaxnet.check.causes.cause import Cause
 from jaxnet.check.witness import Sample, Subject, floats, with_floats
 
+ENTRIES = 12
+"""Entries that are looked at, spread over all wrong leaves."""
+
 
 def of_quotient(s: Subject, samples: list[Sample], left: list[int], close: float) -> Cause | None:
-    """A difference quotient with a step that is too long or too short."""
-    step = _long_step(s, samples[0], left, close) or _short_step(samples[0], left)
-    if step is None:
+    """A difference quotient with a step that is too long or too short, or with a wrong divisor."""
+    said = _long_step(s, samples[0], left, close) or _short_step(samples[0], left)
+    if said is None:
         return None
-    kind, h = step
+    what, h = said
     return Cause(
         "numeric_step",
         tuple(left),
-        f"The gradient is a {kind}difference quotient with the step {h:g}, "
-        f"which is too {'long' if h > 1e-7 else 'short'}.",
-        "Use central differences with a step near 1e-5 in float64, "
-        "or jaxnet.check.finite_difference.",
+        f"The gradient is a {what}.",
+        "Use central differences, (f(x + h) - f(x - h)) / (2 h), with a step h near 1e-5 in "
+        "float64, or jaxnet.check.finite_difference.",
         {"step": h},
     )
 
@@ -29,51 +32,75 @@ def of_quotient(s: Subject, samples: list[Sample], left: list[int], close: float
 def _long_step(
     s: Subject, sample: Sample, left: list[int], close: float
 ) -> tuple[str, float] | None:
-    """The kind and step of a difference quotient that gives the user's gradient."""
-    k = max(left, key=lambda k: min(sample.true[k].size, 3))
-    shape = sample.true[k].shape
-    entries = [np.unravel_index(i, shape) for i in range(min(5, sample.true[k].size))]
-    given, true = (
-        np.asarray([np.asarray(leaf)[e] for e in entries])
-        for leaf in (sample.given[k], sample.true[k])
-    )
-    run = jax.jit(s.loss) if s.closed is not None else s.loss
-
-    def value(entry: Any, h: float) -> float:
-        moving = [np.array(p) for p in floats(sample.params)]
-        moving[k][entry] += h
-        return float(run(with_floats(sample.params, moving)))
-
-    here = float(run(sample.params))
-    for h in (m * 10.0**-e for e in range(8) for m in (1, 5, 2)):
-        ahead = np.asarray([value(e, h) for e in entries])
-        behind = np.asarray([value(e, -h) for e in entries])
+    """What kind of difference quotient gives the user's gradient, and its step."""
+    entries = _entries(sample, left)
+    given = np.asarray([np.asarray(sample.given[k])[e] for k, e in entries])
+    true = np.asarray([sample.true[k][e] for k, e in entries])
+    if not given.any():
+        return None
+    value = _at_entries(s, sample, entries)
+    here, size = value(0.0)[0], np.abs(true).max()
+    for h in (m * 10.0**-e for e in range(9) for m in (1, 5, 2)):
+        ahead, behind = value(h), value(-h)
+        long = f"with the step {h:g}, which is too long"
         quotients = {
-            "forward ": (ahead - here) / h,
-            "backward ": (here - behind) / h,
-            "central ": (ahead - behind) / (2 * h),
+            f"forward difference quotient {long}": (ahead - here) / h,
+            f"backward difference quotient {long}": (here - behind) / h,
+            f"central difference quotient {long}": (ahead - behind) / (2 * h),
+            f"forward difference with the step {h:g} divided by twice the step": (ahead - here)
+            / (2 * h),
+            f"central difference with the step {h:g} divided by the step, not by twice the step": (
+                ahead - behind
+            )
+            / h,
         }
         noise = 8 * float(np.spacing(abs(here))) / h
-        for kind, quotient in quotients.items():
+        for what, quotient in quotients.items():
             off, error = np.abs(quotient - given).max(), np.abs(quotient - true).max()
-            size = np.abs(true).max()
             if off <= close * size + noise and error > 100 * (noise + close * size):
-                return kind, h
+                return what, h
     return None
 
 
+def _entries(sample: Sample, left: list[int]) -> list[tuple[int, tuple[Any, ...]]]:
+    """The largest entries of each wrong leaf, as (leaf, index)."""
+    each = max(1, ENTRIES // len(left))
+    found = []
+    for k in left[:ENTRIES]:
+        largest = np.argsort(-np.abs(np.ravel(np.asarray(sample.given[k]))), kind="stable")[:each]
+        found += [(k, np.unravel_index(i, sample.true[k].shape)) for i in largest]
+    return found
+
+
+def _at_entries(
+    s: Subject, sample: Sample, entries: list[tuple[int, tuple[Any, ...]]]
+) -> Callable[[float], np.ndarray]:
+    """(step) -> the loss with each of the entries moved by the step, one at a time."""
+    run = jax.jit(s.loss) if s.closed is not None else s.loss
+
+    def value(h: float) -> np.ndarray:
+        values = []
+        for k, entry in entries:
+            moving = [np.array(p) for p in floats(sample.params)]
+            moving[k][entry] += h
+            values.append(float(run(with_floats(sample.params, moving))))
+        return np.asarray(values)
+
+    return value
+
+
 def _short_step(sample: Sample, left: list[int]) -> tuple[str, float] | None:
-    """The step of a quotient of rounding errors: its values are multiples of spacing / step."""
+    """A quotient of rounding errors: its values are multiples of one number, spacing / (2 step)."""
     given = np.concatenate([np.asarray(sample.given[k]).ravel() for k in left])
-    given = given[given != 0]
-    if given.size < 4:
+    given = np.abs(given[given != 0])
+    if given.size < 4 or not np.isfinite(given).all():
         return None
-    for dtype in (np.float64, np.float32):
-        spacing = float(np.spacing(dtype(abs(sample.value))))
-        for h in (10.0**-e for e in range(6, 18)):
-            for multiple in (1, 2):
-                counts = given * (multiple * h / (spacing / 2))
-                whole = np.abs(counts - np.round(counts)).max() < 1e-3
-                if whole and np.abs(counts).min() >= 1 and np.abs(counts).max() < 1e5:
-                    return "", h
+    for parts in range(1, 65):
+        counts = given * (parts / given.min())
+        if np.abs(counts - np.round(counts)).max() < 1e-6 and len(set(np.round(counts))) > 2:
+            h = float(np.spacing(abs(sample.value))) / (2 * given.min() / parts)
+            if 1e-18 < h < 1e-9:
+                what = f"difference quotient with a step near {h:.0e}, which is too short: its "
+                return f"{what}values are multiples of a rounding error", h
+            return None
     return None
