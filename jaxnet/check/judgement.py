@@ -75,19 +75,25 @@ def tolerances(s: Subject, sample: Sample, true: TruthAt, eps: list[float]) -> l
         b = max_i (|e_i(p + d) - e_i(p + d')| - 4 eps |g_i|)+
         c = max_i |g_i(data rounded) - g_i(data)|
 
-    The first two terms are the promise: what is right to six digits, or to all those of its type,
-    is right. b is noise as measured: a move redraws all rounding errors, those of the true gradient
-    too, and hardly changes a wrong formula's error. Both points are moved, so that a choice at a
-    kink is no noise. For a gradient that is tiny because large terms cancel, b is what counts. (For
-    a loss in NumPy the true gradient is not taken anew, so the moves are of 2 eps.) c is what data
-    in the leaf's precision do to the true gradient, 0 in float64: the same in every call, so that b
-    has no part of it. E_i is the error of differences (0 for `jax.grad`). The last term, f the loss
-    and |p| the typical parameter of the leaf, is the rounding of f itself, for leaves that have no
-    effect but for rounding. Nothing in it grows with the number of entries, and all of it scales
-    with the loss.
+    The first two terms are the promise: what is right to six digits, or to all those of its
+    type, is right. b is noise as measured: a move redraws all rounding errors, those of the
+    true gradient too, and hardly changes a wrong formula's error. Both points are moved, so
+    that a choice at a kink is no noise. For a gradient that is tiny because large terms cancel,
+    b is what counts. (For a loss in NumPy the true gradient is not taken anew, so the moves are
+    of 2 eps.) c is what data in the leaf's precision do to the true gradient, 0 in float64: the
+    same in every call, so that b has no part of it. b + c is held below 1e-5 of the largest
+    entry (1e-3 in float32) and a thousand roundings of f: a gradient that jumps by more is no
+    work of rounding. E_i is the error of differences (0 for `jax.grad`). The last term, f the
+    loss and |p| the typical parameter of the leaf, is the rounding of f itself, for leaves that
+    have no effect but for rounding. Nothing in it grows with the number of entries, and all of
+    it scales with the loss.
     """
-    noise = _noise(s, sample, true, eps)
     rounding = _of_the_loss(sample)
+    most = [
+        (1e-5 if eps[k] <= EPS else 1e-3) * np.abs(t).max(initial=0) + 1e3 * r * eps[k] / EPS
+        for k, (t, r) in enumerate(zip(sample.true, rounding, strict=True))
+    ]
+    noise = [min(b, m) for b, m in zip(_noise(s, sample, true, eps), most, strict=True)]
     return [
         (RIGHT + 16 * eps[k]) * np.abs(t)
         + SMALL * np.abs(t).max(initial=0)

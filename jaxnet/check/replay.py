@@ -352,9 +352,30 @@ def rerun(
         inputs = [new[i] if i in moved else replay.values[i] for i in op.inputs]
         if instead is not None and op.index in instead:
             new[op.outputs[0]] = instead[op.index](inputs, replay.values[op.outputs[0]])
+        elif moved and instead is None and op.name in CORNERED:
+            new[op.outputs[0]] = _along_its_side(op, replay, inputs)
         elif moved:
             new |= zip(op.outputs, _outputs(op, inputs), strict=True)
     return new
+
+
+CORNERED = ("max", "min", "abs", "reduce_max", "reduce_min")
+"""Operations with kinks; for small changes their derivative at the point counts, as in reverse."""
+
+
+def _along_its_side(op: Operation, replay: Replay, inputs: Sequence[Any]) -> Any:
+    """The output of an operation with kinks for inputs near its own, on the same side of them."""
+    old, y = replay.inputs_of(op), replay.values[op.outputs[0]]
+    if op.name in ("max", "min"):
+        (a, b), (new_a, new_b) = old, inputs
+        wins = np.where(a == b, 0.5, (a > b) == (op.name == "max"))
+        return y + wins * (new_a - a) + (1 - wins) * (new_b - b)
+    if op.name == "abs":
+        return y + np.sign(old[0]) * (inputs[0] - old[0])
+    axes = tuple(op.params["axes"])
+    reached = old[0] == np.expand_dims(y, axes)
+    share = reached / reached.sum(axis=axes, keepdims=True)
+    return y + np.sum(share * (inputs[0] - old[0]), axis=axes)
 
 
 def _outputs(op: Operation, inputs: Sequence[Any]) -> list[Any]:

@@ -373,7 +373,7 @@ def _of_gather(op: Operation, replay: Replay) -> Iterator[Made]:
     whole = tuple(op.params["slice_sizes"][1:]) == np.shape(table)[1:]
     if of_rows and whole:
         yield Made(
-            "partial_entries",
+            "dropped_path",
             overwriting,
             "lets repeated indices overwrite each other",
             "the sum over all lookups of a row",

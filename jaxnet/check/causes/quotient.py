@@ -92,14 +92,17 @@ def _at_entries(
 def _short_step(sample: Sample, left: list[int]) -> tuple[str, float] | None:
     """A quotient of rounding errors: its values are multiples of one number, spacing / (2 step)."""
     given = np.concatenate([np.asarray(sample.given[k]).ravel() for k in left])
+    true = np.concatenate([sample.true[k].ravel() for k in left])
+    error = np.abs(given - true).max(initial=0)
     given = np.abs(given[given != 0])
-    if given.size < 4 or not np.isfinite(given).all():
+    if given.size < 4 or not np.isfinite(given).all() or (given == np.round(given)).all():
         return None
     for parts in range(1, 65):
         counts = given * (parts / given.min())
         if np.abs(counts - np.round(counts)).max() < 1e-6 and len(set(np.round(counts))) > 2:
             h = float(np.spacing(abs(sample.value))) / (2 * given.min() / parts)
-            if 1e-18 < h < 1e-9:
+            # Numbers that were rounded or cut are off by one of them at most.
+            if 1e-18 < h < 1e-9 and error > 1.01 * given.min() / parts:
                 what = f"difference quotient with a step near {h:.0e}, which is too short: its "
                 return f"{what}values are multiples of a rounding error", h
             return None

@@ -526,7 +526,13 @@ PROBLEMS = (
         bag_grad,
         bag_make,
         (
-            Fault("partial_entries", bag_overwritten, ("table",), line="bag_lookup"),
+            Fault(
+                "partial_entries",
+                bag_overwritten,
+                ("table",),
+                line="bag_lookup",
+                accept=("dropped_path",),
+            ),
             Fault("scale", bag_summed, ("table",), line="bag_mean", accept=("dropped_derivative",)),
             Fault("dropped_derivative", bag_linear, ("table",), line="bag_tanh"),
             Fault("wrong_loss", bag_squared_error, ("table", "w", "b"), line="bag_loss"),
