@@ -60,12 +60,14 @@ class Replay:
     """A loss as it ran at one point: its operations, and every value between them.
 
     values has the arrays in the order they came to be; parameters are the numbers of those that
-    the gradient is taken with respect to, result is that of the loss.
+    the gradient is taken with respect to, result is that of the loss. carried has, for each scan,
+    the values that its steps hand to the next.
     """
 
     operations: list[Operation] = field(default_factory=list)
     values: list[Any] = field(default_factory=list)
     parameters: tuple[int, ...] = ()
+    carried: list[list[int]] = field(default_factory=list)
     result: int = 0
     _pulls: dict[int, Any] = field(default_factory=dict)
 
@@ -265,10 +267,13 @@ def _scan(replay: Replay, params: Any, inputs: list[int], frames: tuple[str, ...
     stacked = inputs[n_consts + n_carry :]
     steps = range(length)[::-1] if params["reverse"] else range(length)
     results: dict[int, list[int]] = {}
-    for t in steps:
+    handed: list[int] = []
+    for step, t in enumerate(steps):
+        handed += carry if step else []
         rows = [_row(replay, xs, t, frames) for xs in stacked]
         outputs = _call(replay, params["jaxpr"], [*consts, *carry, *rows], frames)
         carry, results[t] = outputs[:n_carry], outputs[n_carry:]
+    replay.carried.append(handed)
     if length == 0:
         empty = params["jaxpr"].out_avals[n_carry:]
         return [*carry, *(replay.add(np.zeros((0, *a.shape), a.dtype)) for a in empty)]

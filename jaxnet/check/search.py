@@ -326,7 +326,7 @@ class Search:
                     break
             if factor is not None:
                 does = f"{other.does} of the forward pass that it starts from"
-                a = Alteration("wrong_loss", other.where, {}, does, "all of the forward pass", 9)
+                a = Alteration(other.code, other.where, {}, does, "all of the forward pass", 9)
                 found.append(Explained(a, tuple(left), factor))
         return found
 

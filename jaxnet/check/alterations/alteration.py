@@ -65,11 +65,11 @@ def weighted(a: Alteration, weight: float) -> Alteration:
 
         return rule
 
-    code, does, rank = "scale", f"counts {a.path} {weight:.6g} times", 7.0
+    code, does, rank = "wrong_derivative", f"counts {a.path} {weight:.6g} times", 6.0
     if abs(weight - 2) < 1e-4:
-        code, does, rank = "double_counted", f"counts {a.path} twice", 6.0
+        code, does, rank = "double_counted", f"counts {a.path} twice", 4.0
     if abs(weight + 1) < 1e-4:
-        code, does, rank = "sign", f"has the sign of {a.path} the other way round", 5.0
+        code, does, rank = "sign", f"has the sign of {a.path} the other way round", 4.0
     return replace(
         a,
         code=code,

@@ -1,17 +1,24 @@
 """All alterations of a loss."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from jaxnet.check.alterations.alteration import Alteration, Made, applied, with_operand
+from jaxnet.check.alterations.alteration import (
+    Alteration,
+    Made,
+    applied,
+    weighted,
+    with_operand,
+)
 from jaxnet.check.alterations.averages import of_averages
 from jaxnet.check.alterations.losses import of_other_losses
 from jaxnet.check.alterations.operations import of_operation
 from jaxnet.check.alterations.places import Counterparts, Places, carries, dependent, runs
 from jaxnet.check.alterations.slopes import of_functions
 from jaxnet.check.alterations.vectors import of_vectors
-from jaxnet.check.replay import Operation, Replay, Rule
+from jaxnet.check.replay import Operation, Replay, Rule, right_rule
 
 FEW = 16
 """Runs up to which each one is altered by itself, too."""
@@ -26,9 +33,14 @@ def alterations(replay: Replay) -> Iterator[Alteration]:
         for made, rules in _made(ops, replay):
             altered = [op for op in ops if op.index in rules]
             yield applied(made, altered, places, rules)
+            if made.path and len(altered) > 1:
+                # In a chain of runs the weight of a path is not read off a single change.
+                for weight in (2.0, -1.0, 0.5):
+                    yield weighted(applied(made, altered, places, rules), weight)
             yield from _of_single_runs(made, altered, places, rules)
         yield from _with_other_factors(ops, replay, places, parts)
         yield from _shifted(ops, replay, places)
+    yield from _of_carries(replay, places)
     yield from of_functions(replay, moving, places)
     yield from of_vectors(replay, moving, places)
     yield from of_averages(replay, places, moving)
@@ -87,6 +99,27 @@ def _of_single_runs(
             others = [op for op in ops if op is not kept]
             rest = {op.index: rules[op.index] for op in others}
             yield applied(made._replace(does=does, path=""), others, places, rest)
+
+
+def _of_carries(replay: Replay, places: Places) -> Iterator[Alteration]:
+    """What each step of a scan hands to the next, held constant."""
+    for carried in replay.carried:
+        numbers = set(carried)
+        ops = [op for op in replay.operations if numbers & set(op.inputs)]
+        ops = [op for op in ops if op.name != "loop_stack"]
+        if ops:
+            rules: dict[int, Rule] = {op.index: _without_inputs(numbers) for op in ops}
+            does = "holds constant what each step hands to the next"
+            made = Made("dropped_path", rules[ops[0].index], does, "its path through time", 2)
+            yield applied(made, ops, places, rules)
+
+
+def _without_inputs(numbers: set[int]) -> Rule:
+    def rule(op: Operation, replay: Replay, dy: Any) -> Any:
+        cts = right_rule(op, replay, dy)
+        return [None if i in numbers else ct for i, ct in zip(op.inputs, cts, strict=True)]
+
+    return rule
 
 
 def _with_other_factors(

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxnet.check.alterations.alteration import said_operation
-from jaxnet.check.alterations.places import Places, runs
+from jaxnet.check.alterations.places import Places, dependent, runs
 from jaxnet.check.primitives import reduced
 from jaxnet.check.replay import Operation, Replay, backward, gradient, rerun
 
@@ -48,8 +48,13 @@ class LeftOut(NamedTuple):
 
 @dataclass(frozen=True)
 class OtherForward:
-    """A loss that lacks operations, by their numbers."""
+    """A loss that lacks operations, by their numbers.
 
+    Without an operation on the parameters the gradient is taken at the wrong point; without one on
+    the data alone, it is that of another loss.
+    """
+
+    code: str
     where: str
     does: str
     left_out: Mapping[int, LeftOut]
@@ -57,9 +62,14 @@ class OtherForward:
 
 def other_forwards(replay: Replay) -> Iterator[OtherForward]:
     """Losses that lack one operation, in all runs of its place in the source."""
-    places = Places(replay)
+    places, moving = Places(replay), dependent(replay)
     found = (
-        OtherForward(places.of(ops), f"leaves {said} out", {op.index: left_out for op in ops})
+        OtherForward(
+            "wrong_point" if ops[0].outputs[0] in moving else "wrong_loss",
+            places.of(ops),
+            f"leaves {said} out",
+            {op.index: left_out for op in ops},
+        )
         for ops in reversed(list(runs(replay.operations)))
         for said, left_out in _left_out(ops[0], replay)
     )
@@ -96,6 +106,6 @@ def gradient_of(replay: Replay, other: OtherForward) -> list[np.ndarray]:
     """
     new = rerun(replay, {}, instead={n: out.value for n, out in other.left_out.items()})
     values = [new.get(i, x) for i, x in enumerate(replay.values)]
-    altered = Replay(replay.operations, values, replay.parameters, replay.result)
+    altered = Replay(replay.operations, values, replay.parameters, replay.carried, replay.result)
     rules = {n: out.rule for n, out in other.left_out.items()}
     return gradient(altered, backward(altered, rules).values)

@@ -13,13 +13,13 @@ import numpy as np
 class Slip(NamedTuple):
     """A wrong derivative: f of the input, or of the output if `of_output`.
 
-    point says that the formula is right but taken at the wrong value.
+    code is wrong_point where the formula is right but taken at the wrong value.
     """
 
     said: str
     f: Callable[[Any], Any]
     of_output: bool = False
-    point: bool = False
+    code: str = "wrong_derivative"
 
 
 class Function(NamedTuple):
@@ -67,7 +67,7 @@ def _silu_slope(x: Any) -> Any:
 
 
 def _at(said: str, f: Callable[[Any], Any], of_output: bool = False) -> Slip:
-    return Slip(said, f, of_output, point=True)
+    return Slip(said, f, of_output, "wrong_point")
 
 
 def _leaking(slope: float) -> Slip:
@@ -117,7 +117,6 @@ _TANH = Function(
         Slip("a^2 - 1", lambda y: y**2 - 1, True),
         Slip("(1 - a)^2", lambda y: (1 - y) ** 2, True),
         Slip("1 - |a|", lambda y: 1 - np.abs(y), True),
-        Slip("(1 - a^2) / 2", lambda y: (1 - y**2) / 2, True),
         Slip("1 - 2 a^2", lambda y: 1 - 2 * y**2, True),
     ),
 )
@@ -146,7 +145,7 @@ _SOFTPLUS = Function(
     (
         _at("the sigmoid of the output", sigmoid, True),
         Slip("s (1 - s), which is the sigmoid's derivative,", lambda x: sigmoid(x) * sigmoid(-x)),
-        Slip("sigmoid(-x)", lambda x: sigmoid(-x)),
+        _at("sigmoid(-x), at the argument of the other sign,", lambda x: sigmoid(-x)),
         Slip("exp(x)", np.exp),
         Slip("tanh(x)", np.tanh),
         Slip("relu's mask", lambda x: (x > 0) * 1.0),
@@ -248,7 +247,7 @@ FUNCTIONS: tuple[Function, ...] = (
         (
             Slip("relu's, 0 below 0,", lambda x: (x > 0) * 1.0),
             Slip("exp(x) - 1 below 0", lambda y: np.where(y > 0, 1.0, y), True),
-            Slip("exp at the output below 0", lambda y: np.where(y > 0, 1.0, np.exp(y)), True),
+            _at("exp at the output below 0", lambda y: np.where(y > 0, 1.0, np.exp(y)), True),
         ),
     ),
     Function(
@@ -258,8 +257,12 @@ FUNCTIONS: tuple[Function, ...] = (
         None,
         "1 - sigmoid(x)",
         (
-            Slip("sigmoid(x)", sigmoid),
-            Slip("s (1 - s), without 1/s,", lambda x: sigmoid(x) * sigmoid(-x)),
+            _at("sigmoid(x), at the argument of the other sign,", sigmoid),
+            Slip(
+                "s (1 - s), the sigmoid's alone,",
+                lambda x: sigmoid(x) * sigmoid(-x),
+                code="dropped_derivative",
+            ),
             Slip("1 / s", lambda x: 1 / sigmoid(x)),
             Slip("-s", lambda x: -sigmoid(x)),
         ),
@@ -271,7 +274,7 @@ FUNCTIONS: tuple[Function, ...] = (
         None,
         "-sigmoid(-x)",
         (
-            Slip("-sigmoid(x)", lambda x: -sigmoid(x)),
+            _at("-sigmoid(x), at the argument of the other sign,", lambda x: -sigmoid(x)),
             Slip("sigmoid(-x), without the minus,", lambda x: sigmoid(-x)),
             Slip("-s (1 - s)", lambda x: -sigmoid(x) * sigmoid(-x)),
         ),

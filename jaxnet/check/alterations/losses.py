@@ -20,6 +20,13 @@ def of_other_losses(replay: Replay, places: Places, moving: set[int]) -> Iterato
             uses.setdefault(i, []).append(op)
     made_by = {o: op for op in replay.operations for o in op.outputs}
     head = head_place(replay, moving)
+    own = {
+        said
+        for number in moving & set(made_by)
+        if np.ndim(replay.values[number])
+        for said, slope in _errors(replay, made_by[number], replay.values[number], moving)
+        if _is_this_loss(replay, number, slope)
+    }
     last = max((op.outputs[0] for op in replay.operations if op.name in PRODUCTS), default=0)
     for number in sorted(moving, reverse=True):
         value = replay.values[number]
@@ -36,9 +43,12 @@ def of_other_losses(replay: Replay, places: Places, moving: set[int]) -> Iterato
                 ) -> Any:
                     return right_rule(op, replay, slope(replay) / rows)
 
-                does = f"starts from {said}, the derivative of another loss"
+                code, does = "wrong_loss", f"starts from {said}, the derivative of another loss"
+                if said in own or said.startswith(TWICE):
+                    code, does = "wrong_point", f"starts from {said}, at another value"
+                rank = 3.5 + 1.5 * said.startswith(("the sign", "the cube", "the fourth"))
                 needs = "the derivative of this loss"
-                yield Alteration("wrong_loss", head, {op.index: rule}, does, needs, 3.5)
+                yield Alteration(code, head, {op.index: rule}, does, needs, rank)
         for said, times in _further_slopes(number):
 
             def further(op: Operation, replay: Replay, dy: Any, times: Any = times) -> Any:
@@ -47,7 +57,7 @@ def of_other_losses(replay: Replay, places: Places, moving: set[int]) -> Iterato
             code = "wrong_loss" if number >= last else "wrong_derivative"
             where = head if number >= last else places.of([op])
             does = f"multiplies by {said}, which the loss does not have there"
-            yield Alteration(code, where, {op.index: further}, does, "no such factor", 5.5)
+            yield Alteration(code, where, {op.index: further}, does, "no such factor", 8.5)
 
 
 def _is_this_loss(replay: Replay, number: int, slope: Callable[[Replay], Any]) -> bool:
@@ -125,12 +135,18 @@ def _differences(own: Outputs, target: Any) -> Iterator[tuple[str, Outputs]]:
         ("softmax(output) - target", softmax),
         ("exp(output) - target", np.exp),
         ("tanh(output) - target", np.tanh),
+        ("(output > 0) - target", lambda x: (x > 0) * 1.0),
+        (f"{TWICE} sigmoid - target", lambda x: sigmoid(sigmoid(x))),
+        (f"{TWICE} softmax - target", lambda x: softmax(softmax(x))),
     ):
         for power, after in AFTER.items():
             yield power.format(said), of(f, after)
     yield "minus the target", lambda replay: -target
     yield "minus target / prediction", lambda replay: -target / own(replay)
 
+
+TWICE = "twice the"
+"""How the forms begin that squash the output twice."""
 
 AFTER: dict[str, Callable[[Any], Any]] = {
     "{}": np.asarray,

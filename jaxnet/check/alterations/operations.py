@@ -1,6 +1,6 @@
 """Wrong reverse rules of single operations."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from jaxnet.check.alterations.alteration import (
     times,
     without,
 )
+from jaxnet.check.alterations.matrix_products import of_matrix_product
 from jaxnet.check.primitives import reduced
 from jaxnet.check.replay import Operation, Replay, Rule, is_float, right_rule
 
@@ -31,7 +32,7 @@ def of_operation(op: Operation, replay: Replay) -> Iterator[Made]:
             yield from _of_larger(op, replay)
     elif name == "dot_general":
         yield from _of_paths(op, replay)
-        yield from _of_matrix_product(op, replay)
+        yield from of_matrix_product(op, replay)
     elif name == "select_n":
         yield from _of_choice(op, replay)
     elif name in ("reduce_sum", "reduce_max", "reduce_min"):
@@ -49,7 +50,15 @@ def of_operation(op: Operation, replay: Replay) -> Iterator[Made]:
         yield from _of_paths(op, replay)
     elif name in ("loop_row", "slice", "dynamic_slice", "rev", "cumsum"):
         yield lost_path(without(0), f"the path through {said_operation(op)}", "it too", 5)
+        if name == "cumsum":
+            does = "sums from the front, as in the forward pass"
+            yield Made("wrong_derivative", _summed_forward, does, "the sum from the other end", 3)
     yield lost_path(lost, f"the path through {said_operation(op)}", "its contribution too", 2)
+
+
+def _summed_forward(op: Operation, replay: Replay, dy: Any) -> Any:
+    flipped = right_rule(op, replay, np.flip(dy, op.params["axis"]))[0]
+    return (np.flip(flipped, op.params["axis"]),)
 
 
 def _passing(op: Operation, replay: Replay, dy: Any) -> Any:
@@ -122,6 +131,14 @@ def _of_product(op: Operation, replay: Replay) -> Iterator[Made]:
                 "the other factor",
                 5,
             )
+    if op.name == "mul" and np.ndim(output_of(op, replay)):
+        for i in (0, 1):
+            if is_float(replay.values[op.inputs[i]]):
+                does = "multiplies the sum of the errors by the mean of the other factor"
+                needs = "the sum of their products, row by row"
+                yield Made("premature_average", _with_mean_factor(i), does, needs, 5)
+    if op.name == "pow" and is_float(replay.values[b]):
+        yield from _of_exponent()
     if op.name == "div":
 
         def undivided(op: Operation, replay: Replay, dy: Any) -> Any:
@@ -148,115 +165,41 @@ def _of_product(op: Operation, replay: Replay) -> Iterator[Made]:
                 )
 
 
-def _fit(ct: Any, like: Any) -> Any:
-    return np.broadcast_to(ct, np.shape(like)) if np.shape(ct) != np.shape(like) else ct
-
-
-def _of_matrix_product(op: Operation, replay: Replay) -> Iterator[Made]:
-    """A transpose too few or too many, where the shapes allow it; means multiplied."""
-    a, b = (replay.values[i] for i in op.inputs)
-    for i, x in enumerate((a, b)):
-        if not is_float(x) or np.ndim(x) != 2 or x.shape[0] != x.shape[1]:
-            continue
-
-        def transposed(op: Operation, replay: Replay, dy: Any, i: int = i) -> Any:
-            cts = list(right_rule(op, replay, dy))
-            inputs = replay.inputs_of(op)
-            inputs[i] = inputs[i].T
-            cts[1 - i] = right_rule(op, replay, dy, inputs)[1 - i]
-            return cts
-
-        if is_float(replay.values[op.inputs[1 - i]]):
-            yield Made(
-                "transpose",
-                transposed,
-                "multiplies by the matrix where its transpose belongs, or the other way round",
-                "the transpose that the forward pass did not have",
-                3,
-            )
-
-        def turned(op: Operation, replay: Replay, dy: Any, i: int = i) -> Any:
-            cts = list(right_rule(op, replay, dy))
-            cts[i] = cts[i].T
-            return cts
-
-        yield Made("transpose", turned, "has this matrix's gradient transposed", "its transpose", 4)
-
-    for i, x in enumerate((a, b)):
-        if (
-            np.ndim(x) == 2
-            and x.shape[0] != x.shape[1]
-            and is_float(replay.values[op.inputs[1 - i]])
-        ):
-
-            def reshaped(op: Operation, replay: Replay, dy: Any, i: int = i) -> Any:
-                cts = list(right_rule(op, replay, dy))
-                inputs = replay.inputs_of(op)
-                inputs[i] = inputs[i].reshape(inputs[i].shape[::-1]).T
-                cts[1 - i] = right_rule(op, replay, dy, inputs)[1 - i]
-                return cts
-
-            does = "reshapes the matrix to the shape of its transpose"
-            yield Made("transpose", reshaped, does, "its transpose", 4)
-    y = output_of(op, replay)
-    for i in range(2):
-        if np.shape(replay.values[op.inputs[i]]) == np.shape(y):
-
-            def undone(op: Operation, replay: Replay, dy: Any, i: int = i) -> Any:
-                cts = list(right_rule(op, replay, dy))
-                cts[i] = dy
-                return cts
-
-            if is_float(replay.values[op.inputs[i]]):
-                does = "does not multiply by the matrix of the product"
-                yield Made("dropped_derivative", undone, does, "the matrix as a factor", 4)
-    if np.ndim(y) >= 2 and y.shape[-1] == y.shape[-2]:
-        for i in range(2):
-
-            def error_turned(op: Operation, replay: Replay, dy: Any, i: int = i) -> Any:
-                cts = list(right_rule(op, replay, dy))
-                cts[i] = right_rule(op, replay, np.swapaxes(dy, -1, -2))[i]
-                return cts
-
-            does = "multiplies by the incoming gradient where its transpose belongs"
-            yield Made("transpose", error_turned, does, "its transpose, or none", 4)
-    for i in range(2):
-        if np.ndim(replay.values[op.inputs[i]]) == 1 and is_float(replay.values[op.inputs[1 - i]]):
-
-            def without_vector(op: Operation, replay: Replay, dy: Any, i: int = i) -> Any:
-                cts = list(right_rule(op, replay, dy))
-                inputs = replay.inputs_of(op)
-                inputs[i] = np.ones_like(inputs[i])
-                cts[1 - i] = right_rule(op, replay, dy, inputs)[1 - i]
-                return cts
-
-            does = "does not multiply by the vector of the product"
-            yield Made("dropped_derivative", without_vector, does, "the vector as a factor", 4)
-
-    def averaged(op: Operation, replay: Replay, dy: Any) -> Any:
+def _with_mean_factor(i: int) -> Rule:
+    def rule(op: Operation, replay: Replay, dy: Any) -> Any:
         cts = list(right_rule(op, replay, dy))
-        if cts[1] is not None:
-            inputs = replay.inputs_of(op)
-            inputs[0] = row_means(inputs[0])
-            cts[1] = right_rule(op, replay, row_means(dy), inputs)[1]
+        other = np.broadcast_to(replay.values[op.inputs[1 - i]], np.shape(dy))
+        cts[i] = reduced(dy * row_means(other), np.shape(replay.values[op.inputs[i]]))
         return cts
 
-    if _sums_rows(op, replay):
-        yield Made(
-            "premature_average",
-            averaged,
-            "multiplies the mean of the inputs over the batch by the mean of the errors",
-            "the mean of their products, x^T dy",
-            1,
-        )
+    return rule
 
 
-def _sums_rows(op: Operation, replay: Replay) -> bool:
-    """Whether the second input's gradient is a sum over the first axis, the rows of a batch."""
-    x, y = input_of(op, replay), output_of(op, replay)
-    (contract, _), batch = op.params["dimension_numbers"]
-    rows = bool(np.ndim(x) and np.ndim(y)) and 0 not in contract and not batch[0]
-    return rows and x.shape[0] == y.shape[0]
+def _of_exponent() -> Iterator[Made]:
+    """Of y = a^b the derivative by b, y log(a)."""
+
+    def with_slope(slope: Callable[[Any, Any, Any], Any]) -> Rule:
+        def rule(op: Operation, replay: Replay, dy: Any) -> Any:
+            cts = list(right_rule(op, replay, dy))
+            (a, b), y = replay.inputs_of(op), output_of(op, replay)
+            cts[1] = reduced(dy * np.where(a > 0, slope(a, b, y), 0), np.shape(b))
+            return cts
+
+        return rule
+
+    needs = "a^b log(a)"
+    without_log = with_slope(lambda a, b, y: y)
+    yield Made(
+        "dropped_derivative", without_log, "takes a^b for d(a^b)/db, without log(a),", needs, 3
+    )
+    of_base = with_slope(lambda a, b, y: b * a ** (b - 1.0))
+    yield Made("wrong_derivative", of_base, "takes b a^(b - 1) for d(a^b)/db", needs, 3)
+    of_log = with_slope(lambda a, b, y: np.log(a))
+    yield Made("wrong_derivative", of_log, "takes log(a) for d(a^b)/db", needs, 4)
+
+
+def _fit(ct: Any, like: Any) -> Any:
+    return np.broadcast_to(ct, np.shape(like)) if np.shape(ct) != np.shape(like) else ct
 
 
 def _of_choice(op: Operation, replay: Replay) -> Iterator[Made]:

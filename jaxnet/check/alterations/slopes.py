@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,7 @@ def of_functions(replay: Replay, moving: set[int], places: Places) -> Iterator[A
             yield from _of_other_step(group, replay, places, parts)
             for made in _of_function(group, replay, parts):
                 code, rule_of, does, needs, rank = made
+                rank += 1.4 * (group[0].op.library and group[0].x in group[0].op.inputs)
                 rules = {a.op.index: rule_of(a) for a in group}
                 yield Alteration(code, places.of([a.op for a in group]), rules, does, needs, rank)
                 if code == "wrong_point" or not 1 < len(group) <= FEW:
@@ -186,15 +188,15 @@ def _of_function(
         local(lambda a, replay, dy: 1.0),
         f"passes through {f.name} as if its derivative were 1",
         needs,
-        1,
+        2.5 if f.name.startswith("the power") else 1,
     )
     for slip in f.slips:
 
         def slope(a: Applied, replay: Replay, dy: Any, slip: Any = slip) -> Any:
             return slip.f(replay.values[a.y if slip.of_output else a.x])
 
-        code = "wrong_point" if slip.point else "wrong_derivative"
-        rank: float = 2 if slip.point else 3
+        code = slip.code
+        rank: float = 3 if slip.code == "wrong_derivative" else 2
         if a.x not in a.op.inputs:  # several operations: the whole is likelier than its parts
             rank -= 1.3
         if at_head and f.name.startswith(("the power", "the size")):
@@ -240,10 +242,12 @@ def _elsewhere(group: list[Applied], replay: Replay, parts: Counterparts) -> Ite
     run_of = {a.op.index: t for t, a in enumerate(group)}
     near = sorted(replay.distinct.get(shape, []), key=lambda i: abs(i - a.y))[:24]
     for i in near:
-        if i in (a.x, a.y):
+        if i in (a.x, a.y) and len(group) == 1:
             continue
-        row = parts.row(i, len(group))
-        for slope in filter(None, (f.of_y, f.of_x)):
+        rows = [parts.row(i, len(group))]
+        if i in (group[0].y, group[-1].y):
+            rows.append([i] * len(group))
+        for row, slope in product(rows, filter(None, (f.of_y, f.of_x))):
 
             def of(a: Applied, row: list[int] = row, slope: Any = slope) -> Rule:
                 return slope_at(a, row[run_of[a.op.index]], slope)

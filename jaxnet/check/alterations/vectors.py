@@ -20,7 +20,7 @@ class VectorSlip(NamedTuple):
     code: str
     does: str
     dx: Callable[[Any, Any, Any, int], Any]
-    rank: float = 3
+    rank: float = 1.8
 
 
 class VectorFunction(NamedTuple):
