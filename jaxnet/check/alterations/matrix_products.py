@@ -38,7 +38,7 @@ def _of_own_gradient(op: Operation, replay: Replay, i: int) -> Iterator[Made]:
         needs = "the axes in the order of the forward pass"
         for order in list(permutations(range(np.ndim(x))))[1:]:
             does = f"has this array's gradient with its axes in the order {order}, then reshaped"
-            rule = _own(i, lambda ct, order=order: np.transpose(ct, order).reshape(ct.shape))
+            rule = _own(i, _reordered(order))
             yield Made("transpose", rule, does, needs, 4)
     if np.shape(x) == np.shape(y):
         does = "does not multiply by the matrix of the product"
@@ -78,6 +78,10 @@ def _of_factor(op: Operation, replay: Replay, i: int) -> Iterator[Made]:
         if len(free) > 1:
             rule = _with_factor(i, lambda x: _mean(x, free[:1]))
             yield Made("premature_average", rule, f"{does}, over the first axis", needs, 1.5)
+
+
+def _reordered(order: tuple[int, ...]) -> Callable[[Any], Any]:
+    return lambda ct: np.transpose(ct, order).reshape(ct.shape)
 
 
 def _flattened(before: tuple[int, ...], order: tuple[int, ...]) -> Callable[[Any], Any]:
