@@ -9,11 +9,15 @@ from functools import partial
 from typing import Any
 
 # The tests compile hundreds of programs that run once, on a few numbers: compiling is nearly all of
-# their time. To be set before JAX starts.
+# their time. Splitting a program to compile its parts in parallel takes more of it than one part.
+# To be set before JAX starts.
 os.environ["XLA_FLAGS"] = (
     os.environ.get("XLA_FLAGS", "")
     + " --xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+    + " --xla_cpu_parallel_codegen_split_count=1"
 )
+# NumPy's and SciPy's matrices are too small for threads, which would only wait for one another.
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import jax
 import jax.numpy as jnp

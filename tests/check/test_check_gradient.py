@@ -42,9 +42,11 @@ NOT_FOUND = {
     "pictures-pictures_taps_overwritten",
     "ratings-ratings_all_known",
     "skip-skip_noise_of_minus",
-    "skip-skip_tiny_step",
 }
 """Planted faults that the doctor does not name yet."""
+
+BY_CHANCE = {"skip-skip_tiny_step"}
+"""A gradient of nothing but rounding: how a machine rounds decides whether the doctor names it."""
 
 
 @pytest.mark.parametrize("problem", PROBLEMS, ids=[p.name for p in PROBLEMS])
@@ -59,7 +61,8 @@ def every_sixteenth() -> Iterator[Any]:
     faults = [(problem, fault) for problem in PROBLEMS for fault in problem.faults]
     for problem, fault in faults[::16]:
         name = f"{problem.name}-{fault.grad.__name__}"
-        mark = [pytest.mark.xfail(strict=True)] if name in NOT_FOUND else []
+        never = pytest.mark.xfail(strict=name not in BY_CHANCE)
+        mark = [never] if name in NOT_FOUND | BY_CHANCE else []
         yield pytest.param(problem, fault, id=name, marks=mark)
 
 

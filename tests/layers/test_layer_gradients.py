@@ -50,8 +50,10 @@ NESTED = residual(
 
 EVALUATED = {
     **{f"dense {name}": Case(dense(3, 4, name), (5, 3), seed=1) for name in ACTIVATIONS},
+    # A layer without biases is the same with all activations.
     **{
-        f"dense {name} no bias": Case(dense(4, 3, name, bias=False), (2, 4)) for name in ACTIVATIONS
+        f"dense {name} no bias": Case(dense(4, 3, name, bias=False), (2, 4))
+        for name in ("gelu", "softmax")
     },
     "batch_norm": Case(batch_norm(3), (5, 3)),
     "layer_norm": Case(layer_norm(5), (4, 5)),

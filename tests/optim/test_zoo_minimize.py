@@ -1,5 +1,7 @@
 """Minima and evaluations against SciPy's, on the problems that optimizers are tried on."""
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import jax
@@ -61,6 +63,12 @@ PROBLEMS = [
 ]
 
 
+@cache
+def value_and_grad(fun: Callable[[Array], Any]) -> Any:
+    """Compiled once for all methods."""
+    return jax.jit(jax.value_and_grad(fun))
+
+
 @pytest.mark.parametrize(
     ("method", "witness", "options"),
     [
@@ -74,9 +82,9 @@ def test_minima_of_scipy_with_as_few_evaluations(
 ) -> None:
     ours, theirs = [], []
     for fun, x0 in PROBLEMS:
-        value_and_grad = jax.jit(jax.value_and_grad(fun))
+        both = value_and_grad(fun)
         expected = scipy.optimize.minimize(
-            lambda x, f=value_and_grad: jax.device_get(f(x)),
+            lambda x, f=both: jax.device_get(f(x)),
             x0,
             jac=True,
             method=witness,

@@ -90,7 +90,6 @@ def test_optimistic_adam(prove: Any) -> None:
         numpy=optimistic_adam_paper,
         static={"nesterov": True},
         free_tolerance=1e-5,
-        optimized=True,
     )
 
 

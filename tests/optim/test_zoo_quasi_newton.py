@@ -85,13 +85,15 @@ def test_bfgs_has_the_directions_of_its_formula(scale: bool) -> None:
 def test_a_sweep_is_one_program(rule: Any) -> None:
     def last(c2: Array) -> Array:
         optimizer = rule(c2=c2)
-        x = jax.tree.map(jnp.asarray, START)
-        state = optimizer.init(x)
-        for _ in range(2):
+
+        def step(carry: Any, _: None) -> Any:
+            x, state = carry
             value, g = jax.value_and_grad(loss)(x)
             u, state = optimizer.update(g, state, x, value=value, value_fn=loss)
-            x = optax.apply_updates(x, u)
-        return loss(x)
+            return (optax.apply_updates(x, u), state), None
+
+        x = jax.tree.map(jnp.asarray, START)
+        return loss(jax.lax.scan(step, (x, optimizer.init(x)), length=2)[0][0])
 
     c2 = jnp.asarray([0.1, 0.9])
     swept = jax.jit(jax.vmap(last))(c2)
