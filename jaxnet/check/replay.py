@@ -18,6 +18,9 @@ Rule: TypeAlias = Callable[["Operation", "Replay", Any], Cotangents | dict[int, 
 """(operation, replay, cotangent of its output) -> the cotangents of its inputs; or a dict, with
 the cotangents of any earlier values instead of them."""
 
+Local: TypeAlias = Callable[["Operation", "Replay", Any], dict[int, Any]]
+"""A rule of the second kind."""
+
 LONGEST = 20_000
 """Operations that a replay may have, loops unrolled."""
 
@@ -61,7 +64,8 @@ class Replay:
 
     values has the arrays in the order they came to be; parameters are the numbers of those that
     the gradient is taken with respect to, result is that of the loss. carried has, for each scan,
-    the values that its steps hand to the next.
+    the values that its steps hand to the next. constant has the operations that pass nothing back:
+    see `_shifts`.
     """
 
     operations: list[Operation] = field(default_factory=list)
@@ -69,6 +73,7 @@ class Replay:
     parameters: tuple[int, ...] = ()
     carried: list[list[int]] = field(default_factory=list)
     result: int = 0
+    constant: frozenset[int] = frozenset()
     _pulls: dict[int, Any] = field(default_factory=dict)
 
     def add(self, value: Any) -> int:
@@ -162,7 +167,27 @@ def record(closed: core.ClosedJaxpr, arguments: Sequence[Any], parameters: int) 
     numbers = [replay.add(_array(a)) for a in arguments]
     replay.parameters = tuple(numbers[:parameters])
     (replay.result,) = _run(replay, closed.jaxpr, closed.consts, numbers, None)
+    replay.constant = _shifts(replay)
     return replay
+
+
+def _shifts(replay: Replay) -> frozenset[int]:
+    """The maxima on which the loss does not depend, such as the one that a softmax subtracts.
+
+    What comes back to them adds up to 0, and people rightly leave it out. It does not add up to 0
+    in a gradient that is wrong further on, which would then look like two faults.
+    """
+    maxima = [op for op in replay.operations if op.name in ("reduce_max", "reduce_min")]
+    if not maxima:
+        return frozenset()
+    cts = backward(replay).values
+    return frozenset(
+        op.index
+        for op in maxima
+        if op.outputs[0] in cts
+        and np.abs(cts[op.outputs[0]]).max(initial=0)
+        <= 1e-12 * np.abs(cts[op.inputs[0]]).max(initial=0)
+    )
 
 
 def frames_of(eqn: Any) -> tuple[str, ...]:
@@ -326,6 +351,8 @@ def right_rule(
     op: Operation, replay: Replay, dy: Any, inputs: Sequence[Any] | None = None
 ) -> Cotangents:
     """The operation's own reverse rule; at other inputs than its own, if they are given."""
+    if op.index in replay.constant:
+        return [None] * len(op.inputs)
     if op.name in PRIMITIVES:
         output = replay.values[op.outputs[0]]
         reverse = PRIMITIVES[op.name].reverse

@@ -9,9 +9,9 @@ import jax
 import numpy as np
 
 from jaxnet.check.alterations import Alteration, alterations, weighted
+from jaxnet.check.alterations.formulas import formulas
 from jaxnet.check.alterations.forward import gradient_of, other_forwards
-from jaxnet.check.alterations.places import Places, dependent
-from jaxnet.check.alterations.slopes import Applied, applied_functions, terms, with_slope
+from jaxnet.check.alterations.places import dependent
 from jaxnet.check.replay import Replay, Rule, TooLong, altered_gradient, backward, record
 from jaxnet.check.screen import screen
 from jaxnet.check.witness import Sample, Subject, is_float
@@ -269,44 +269,32 @@ class Search:
         return 1 - float(d @ np.concatenate(due)) / square if square else about
 
     def formulas(self, left: list[int]) -> list[Explained]:
-        """Derivatives of functions of one number that are sums of two of the usual terms."""
+        """Derivatives of functions that are sums of a few of the usual terms."""
         here, tolerance = self._of(left), self._tolerance(self._true)
         replay = self.replays[0]
-        places = Places(replay)
         found = []
-        for a in applied_functions(replay, dependent(replay)):
-            lost = self._screen.effect({a.op.index: with_slope(a, lambda x, y: 0 * x)}, replay.base)
+        for formula in formulas(replay, dependent(replay)):
+            lost = self._screen.effect(formula.rules({}), replay.base)
             due = self._given - self._true - lost
             if not lost.any() or (np.abs(due[~here]) > tolerance[~here]).any():
                 continue
-            choices = terms(a)
             with np.errstate(all="ignore"):
                 effects = {
-                    said: self._screen.effect({a.op.index: with_slope(a, f)}, replay.base) - lost
-                    for said, f in choices.items()
+                    said: self._screen.effect(formula.rules({said: 1.0}), replay.base) - lost
+                    for said in formula.terms
                 }
-            for pair in combinations(choices, 2):
-                basis = np.stack([effects[said] for said in pair], axis=1)[here]
-                if not np.isfinite(basis).all():
-                    continue
-                c = np.linalg.lstsq(basis, due[here], rcond=1e-10)[0]
-                if (np.abs(basis @ c - due[here]) <= tolerance[here]).all():
-                    found += self._of_formula(a, pair, c, places, left)
+            effects = {said: e[here] for said, e in effects.items() if np.isfinite(e).all()}
+            # As many terms as there are directions fit anything.
+            for n in range(1, min(formula.most, int(here.sum()) - 1) + 1):
+                for chosen in combinations(effects, n):
+                    basis = np.stack([effects[said] for said in chosen], axis=1)
+                    c = np.linalg.lstsq(basis, due[here], rcond=1e-10)[0]
+                    if (np.abs(basis @ c - due[here]) <= tolerance[here]).all():
+                        weights = dict(zip(chosen, map(float, c), strict=True))
+                        found += self._explained(formula.altered(weights), left, {}, True, True)
+                if found:
+                    return found
         return found
-
-    def _of_formula(
-        self, a: Applied, pair: tuple[str, str], c: np.ndarray, places: Places, left: list[int]
-    ) -> list[Explained]:
-        """Whether a sum of two terms for a derivative holds at all points."""
-        f, g = (terms(a)[said] for said in pair)
-        c0, c1 = (_rounded(float(x)) for x in c)
-        rule = with_slope(a, lambda x, y: c0 * f(x, y) + c1 * g(x, y))
-        said = " + ".join(f"{x:g} {term}" for x, term in zip((c0, c1), pair, strict=True) if x)
-        does = f"takes {said} for the derivative of y = {a.function.name}, at x"
-        needs = f"its derivative, {a.function.due}"
-        where = places.of([a.op])
-        altered = Alteration("wrong_derivative", where, {a.op.index: rule}, does, needs, 7)
-        return self._explained(altered, left, {}, True, True)
 
     def other_forwards(self, left: list[int]) -> list[Explained]:
         """Losses with another forward pass whose right gradient is the user's."""

@@ -16,7 +16,7 @@ from jaxnet.check.alterations.averages import of_averages
 from jaxnet.check.alterations.losses import of_other_losses
 from jaxnet.check.alterations.operations import of_operation
 from jaxnet.check.alterations.places import Counterparts, Places, carries, dependent, runs
-from jaxnet.check.alterations.slopes import of_functions
+from jaxnet.check.alterations.slopes import of_functions, of_stretches
 from jaxnet.check.alterations.vectors import of_vectors
 from jaxnet.check.replay import Operation, Replay, Rule, right_rule
 
@@ -42,6 +42,7 @@ def alterations(replay: Replay) -> Iterator[Alteration]:
         yield from _shifted(ops, replay, places)
     yield from _of_carries(replay, places)
     yield from of_functions(replay, moving, places)
+    yield from of_stretches(replay, moving, places)
     yield from of_vectors(replay, moving, places)
     yield from of_averages(replay, places, moving)
     yield from of_other_losses(replay, places, moving)

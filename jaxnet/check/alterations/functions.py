@@ -97,6 +97,7 @@ _SIGMOID = Function(
         Slip("s^2 (1 - s)", lambda y: y**2 * (1 - y), True),
         Slip("s (1 - s)^2", lambda y: y * (1 - y) ** 2, True),
         Slip("exp(-x)", lambda x: np.exp(-x)),
+        Slip("the normal density", _bell),
     ),
 )
 
@@ -418,6 +419,7 @@ def power(n: float) -> Function:
             *whole,
             *absolute,
             Slip("the sign of x", np.sign),
+            Slip(f"{n:g} sign(x)", lambda x: n * np.sign(x)),
             _at(f"{n:g} x^{n - 1:g} at the power itself", lambda y: n * y ** (n - 1), True),
         ),
     )

@@ -107,16 +107,15 @@ def _of_product(op: Operation, replay: Replay) -> Iterator[Made]:
         def unscaled(op: Operation, replay: Replay, dy: Any, i: int = i) -> Any:
             cts = list(right_rule(op, replay, dy))
             sign = -1.0 if op.name == "div" and i == 1 else 1.0
-            cts[i] = _fit(sign * dy, replay.values[op.inputs[i]])
+            cts[i] = _summed_to(sign * dy, replay.values[op.inputs[i]])
             return cts
 
-        yield Made(
-            "dropped_derivative",
-            unscaled,
-            f"does not multiply by the other factor of {said_operation(op)}",
-            f"d{said_operation(op)[4:]} = the other factor",
-            4,
-        )
+        does = f"does not multiply by the other factor of {said_operation(op)}"
+        due = {"div": ("1 / b", "-a / b^2"), "pow": ("b a^(b - 1)", "a^b log(a)")}
+        needs = f"the factor {due[op.name][i]}" if op.name in due else "the other factor"
+        if op.name in due:
+            does = f"passes through {said_operation(op)} as if its derivative were 1"
+        yield Made("dropped_derivative", unscaled, does, needs, 4)
         if op.name == "mul" and np.shape(replay.values[a]) == np.shape(replay.values[b]):
 
             def itself(op: Operation, replay: Replay, dy: Any, i: int = i) -> Any:
@@ -152,7 +151,7 @@ def _of_product(op: Operation, replay: Replay) -> Iterator[Made]:
             def other(op: Operation, replay: Replay, dy: Any, power: int = power) -> Any:
                 cts = list(right_rule(op, replay, dy))
                 x, y = (replay.values[n] for n in op.inputs)
-                cts[1] = _fit(-dy * x / y**power, y)
+                cts[1] = _summed_to(-dy * x / y**power, y)
                 return cts
 
             if is_float(replay.values[b]):
@@ -196,10 +195,6 @@ def _of_exponent() -> Iterator[Made]:
     yield Made("wrong_derivative", of_base, "takes b a^(b - 1) for d(a^b)/db", needs, 3)
     of_log = with_slope(lambda a, b, y: np.log(a))
     yield Made("wrong_derivative", of_log, "takes log(a) for d(a^b)/db", needs, 4)
-
-
-def _fit(ct: Any, like: Any) -> Any:
-    return np.broadcast_to(ct, np.shape(like)) if np.shape(ct) != np.shape(like) else ct
 
 
 def _of_choice(op: Operation, replay: Replay) -> Iterator[Made]:

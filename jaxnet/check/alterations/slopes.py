@@ -10,7 +10,7 @@ import numpy as np
 from jaxnet.check.alterations.alteration import Alteration, row_means
 from jaxnet.check.alterations.functions import Function, power, recognised
 from jaxnet.check.alterations.places import Counterparts, Places, runs
-from jaxnet.check.replay import Operation, Replay, Rule
+from jaxnet.check.replay import Local, Operation, Replay, Rule
 
 
 @dataclass(frozen=True)
@@ -45,31 +45,10 @@ def of_functions(replay: Replay, moving: set[int], places: Places) -> Iterator[A
                     yield Alteration(code, places.of([a.op]), rule, said, needs, rank + 1)
 
 
-def terms(a: Applied) -> dict[str, Callable[[Any, Any], Any]]:
-    """What a wrong formula for a derivative may be made of, (x, y) -> term."""
-    f = a.function.of_x
-    return {
-        "1": lambda x, y: np.ones_like(x),
-        "x": lambda x, y: x,
-        "y": lambda x, y: y,
-        "x^2": lambda x, y: x**2,
-        "x y": lambda x, y: x * y,
-        "y^2": lambda x, y: y**2,
-        "y^3": lambda x, y: y**3,
-        "|x|": lambda x, y: np.abs(x),
-        "sign(x)": lambda x, y: np.sign(x),
-        "(x > 0)": lambda x, y: (x > 0) * 1.0,
-        "exp(-x^2)": lambda x, y: np.exp(-(x**2)),
-        "f'": lambda x, y: f(x),
-        "x f'": lambda x, y: x * f(x),
-        "y f'": lambda x, y: y * f(x),
-    }
-
-
-def with_slope(a: Applied, slope: Callable[[Any, Any], Any]) -> Rule:
+def with_slope(a: Applied, slope: Callable[[Any, Any], Any]) -> Local:
     """The rule with another derivative, a function of input and output."""
 
-    def rule(op: Operation, replay: Replay, dy: Any) -> Any:
+    def rule(op: Operation, replay: Replay, dy: Any) -> dict[int, Any]:
         x, y = replay.values[a.x], replay.values[a.y]
         return {a.x: dy * slope(np.asarray(x, float), np.asarray(y, float))}
 
@@ -104,6 +83,50 @@ def slope_at(a: Applied, number: int, slope: Callable[[Any], Any]) -> Rule:
 
     def rule(op: Operation, replay: Replay, dy: Any) -> Any:
         return {a.x: dy * slope(replay.values[number])}
+
+    return rule
+
+
+STRETCH = 4
+"""Operations that a stretch may have."""
+
+
+def of_stretches(replay: Replay, moving: set[int], places: Places) -> Iterator[Alteration]:
+    """Several operations in a row, entry by entry, whose derivatives are left out together."""
+    behind = {
+        op.outputs[0]: inputs[0]
+        for op in replay.operations
+        if op.outputs[0] in moving
+        and op.name in ELEMENTWISE
+        and len(inputs := [i for i in dict.fromkeys(op.inputs) if i in moving]) == 1
+        and np.shape(replay.values[inputs[0]]) == np.shape(replay.values[op.outputs[0]])
+    }
+    names = {op.outputs[0]: op.name for op in replay.operations}
+    for ops in runs(replay.operations):
+        chains = [_chain(op.outputs[0], behind) for op in ops]
+        for n in range(2, min(map(len, chains))):
+            passed = {tuple(names[i] for i in chain[:n]) for chain in chains}
+            if len(passed) > 1 or not set(*passed) - CONSTANT_SLOPE:
+                continue
+            rules: dict[int, Rule] = {
+                op.index: _untouched(chain[n]) for op, chain in zip(ops, chains, strict=True)
+            }
+            does = f"passes through {n} operations in a row as if their derivatives were 1"
+            needs = "their derivatives"
+            yield Alteration("dropped_derivative", places.of(ops), rules, does, needs, 4.5)
+
+
+def _chain(y: int, behind: Mapping[int, int]) -> list[int]:
+    """The values that lead to one, the last first."""
+    chain = [y]
+    while chain[-1] in behind and len(chain) <= STRETCH:
+        chain.append(behind[chain[-1]])
+    return chain
+
+
+def _untouched(x: int) -> Rule:
+    def rule(op: Operation, replay: Replay, dy: Any) -> Any:
+        return {x: dy}
 
     return rule
 
@@ -148,6 +171,9 @@ def applied_functions(replay: Replay, moving: set[int]) -> list[Applied]:
 
 
 LINEAR = {"mul", "add", "add_any", "sub", "div", "neg", "convert_element_type", "copy"}
+
+
+CONSTANT_SLOPE = LINEAR - {"mul", "div"}
 
 
 ELEMENTWISE = LINEAR | {

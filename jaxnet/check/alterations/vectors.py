@@ -5,21 +5,24 @@ by its values. For y = f(x) along an axis, a slip gives the cotangent of x from 
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from jaxnet.check.alterations.alteration import Alteration, Made, applied
 from jaxnet.check.alterations.places import Places, runs
-from jaxnet.check.replay import Operation, Replay, Rule
+from jaxnet.check.replay import Local, Operation, Replay
+
+Jacobian: TypeAlias = Callable[[Any, Any, Any, int], Any]
+"""(x, y, dy, axis) -> dx, where y and dy keep the axis."""
 
 
 class VectorSlip(NamedTuple):
-    """A wrong Jacobian: (x, y, dy, axis) -> dx, where y and dy keep the axis."""
+    """A wrong Jacobian."""
 
     code: str
     does: str
-    dx: Callable[[Any, Any, Any, int], Any]
+    dx: Jacobian
     rank: float = 1.8
 
 
@@ -209,6 +212,73 @@ VECTOR_FUNCTIONS = (
     ),
 )
 
+
+def _inner(x: Any, dy: Any, axis: int) -> Any:
+    return _sum(x * dy, axis)
+
+
+def _mean(x: Any, axis: int) -> Any:
+    return np.mean(x, axis=axis, keepdims=True)
+
+
+VECTOR_TERMS: dict[str, dict[str, Jacobian]] = {
+    "softmax": {
+        "dy": lambda x, y, dy, axis: dy * np.ones_like(y),
+        "s dy": lambda x, y, dy, axis: y * dy,
+        "s <s, dy>": lambda x, y, dy, axis: y * _inner(y, dy, axis),
+        "s sum(dy)": lambda x, y, dy, axis: y * _sum(dy, axis),
+        "s^2 dy": lambda x, y, dy, axis: y**2 * dy,
+        "<s, dy>": lambda x, y, dy, axis: _inner(y, dy, axis) * np.ones_like(y),
+        "sum(dy)": lambda x, y, dy, axis: _sum(dy, axis) * np.ones_like(y),
+    },
+    "the log-softmax": {
+        "dy": lambda x, y, dy, axis: dy * np.ones_like(y),
+        "s sum(dy)": lambda x, y, dy, axis: np.exp(y) * _sum(dy, axis),
+        "s dy": lambda x, y, dy, axis: np.exp(y) * dy,
+        "s <s, dy>": lambda x, y, dy, axis: np.exp(y) * _inner(np.exp(y), dy, axis),
+        "s": lambda x, y, dy, axis: np.exp(y),
+        "sum(dy)": lambda x, y, dy, axis: _sum(dy, axis) * np.ones_like(y),
+    },
+    "log sum exp": {
+        "dy": lambda x, y, dy, axis: dy * np.ones_like(x),
+        "s dy": lambda x, y, dy, axis: dy * np.exp(x - y),
+        "s^2 dy": lambda x, y, dy, axis: dy * np.exp(x - y) ** 2,
+        "exp(x) dy": lambda x, y, dy, axis: dy * np.exp(x),
+        "x dy": lambda x, y, dy, axis: dy * x,
+        "y dy": lambda x, y, dy, axis: dy * y * np.ones_like(x),
+    },
+    "x / |x|": {
+        "dy": lambda x, y, dy, axis: dy,
+        "dy / |x|": lambda x, y, dy, axis: dy / _norm(x, axis),
+        "u <u, dy>": lambda x, y, dy, axis: y * _inner(y, dy, axis),
+        "u <u, dy> / |x|": lambda x, y, dy, axis: y * _inner(y, dy, axis) / _norm(x, axis),
+        "x <x, dy>": lambda x, y, dy, axis: x * _inner(x, dy, axis),
+        "x <x, dy> / |x|": lambda x, y, dy, axis: x * _inner(y, dy, axis),
+        "dy / |x|^2": lambda x, y, dy, axis: dy / _norm(x, axis) ** 2,
+        "u <u, dy> / |x|^2": lambda x, y, dy, axis: y * _inner(y, dy, axis) / _norm(x, axis) ** 2,
+        "u sum(dy) / |x|": lambda x, y, dy, axis: y * _sum(dy, axis) / _norm(x, axis),
+    },
+    "the standardisation": {
+        "dy": lambda x, y, dy, axis: dy,
+        "dy / sd": lambda x, y, dy, axis: dy / _size(x, y, axis),
+        "mean(dy)": lambda x, y, dy, axis: _mean(dy, axis) * np.ones_like(y),
+        "mean(dy) / sd": lambda x, y, dy, axis: _mean(dy, axis) / _size(x, y, axis)
+        * np.ones_like(y),
+        "y mean(dy y)": lambda x, y, dy, axis: y * _mean(dy * y, axis),
+        "y mean(dy y) / sd": lambda x, y, dy, axis: y * _mean(dy * y, axis) / _size(x, y, axis),
+        "y mean(dy) / sd": lambda x, y, dy, axis: y * _mean(dy, axis) / _size(x, y, axis),
+        "mean(dy y) / sd": lambda x, y, dy, axis: _mean(dy * y, axis) / _size(x, y, axis)
+        * np.ones_like(y),
+        "dy / var": lambda x, y, dy, axis: dy / _size(x, y, axis) ** 2,
+        "mean(dy) / var": lambda x, y, dy, axis: _mean(dy, axis) / _size(x, y, axis) ** 2
+        * np.ones_like(y),
+        "y mean(dy y) / var": lambda x, y, dy, axis: y * _mean(dy * y, axis)
+        / _size(x, y, axis) ** 2,
+    },
+}  # fmt: skip
+"""What wrong formulas for the cotangent that goes back may be made of, by function."""
+
+
 LAST = ("div", "mul", "sub", "add", "log", "squeeze", "reshape", "reduce_sum")
 """Operations that such functions end with."""
 
@@ -229,17 +299,17 @@ class AppliedVector(NamedTuple):
 def of_vectors(replay: Replay, moving: set[int], places: Places) -> Iterator[Alteration]:
     """Wrong Jacobians of the functions of whole vectors."""
     found = {a.op.index: a for a in applied_vectors(replay, moving)}
-    for ops in _together([a.op for a in found.values()]):
+    for ops in together([a.op for a in found.values()]):
         for name in dict.fromkeys(found[op.index].function.name for op in ops):
             group = [found[op.index] for op in ops if found[op.index].function.name == name]
             f = group[0].function
             for slip in f.slips:
-                rules = {a.op.index: _rule(a, slip) for a in group}
+                rules = {a.op.index: jacobian_of(a, slip.dx) for a in group}
                 made = Made(slip.code, rules[group[0].op.index], slip.does, f.due, slip.rank)
                 yield applied(made, [a.op for a in group], places, rules)
 
 
-def _together(operations: Sequence[Operation]) -> Iterator[list[Operation]]:
+def together(operations: Sequence[Operation]) -> Iterator[list[Operation]]:
     """The runs of a place, and all calls of a function."""
     by_line: dict[str, list[Operation]] = {}
     for ops in runs(operations):
@@ -251,12 +321,14 @@ def _together(operations: Sequence[Operation]) -> Iterator[list[Operation]]:
             yield calls
 
 
-def _rule(a: AppliedVector, slip: VectorSlip) -> Rule:
-    def rule(op: Operation, replay: Replay, dy: Any) -> Any:
+def jacobian_of(a: AppliedVector, dx: Jacobian) -> Local:
+    """The rule with another product of Jacobian and cotangent."""
+
+    def rule(op: Operation, replay: Replay, dy: Any) -> dict[int, Any]:
         x = np.asarray(replay.values[a.x])
         kept = _log_sum_exp(x, a.axis).shape if a.function.name == "log sum exp" else x.shape
         y = np.reshape(replay.values[a.y], kept)
-        return {a.x: slip.dx(x, y, np.reshape(dy, kept), a.axis)}
+        return {a.x: dx(x, y, np.reshape(dy, kept), a.axis)}
 
     return rule
 

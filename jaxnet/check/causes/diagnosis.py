@@ -32,6 +32,7 @@ def diagnose(
     if whole is not None:
         return [*causes, *(_placed(cause, search) for cause in whole)]
     found, likely = ([], 0.0) if search is None else _by_one(s, search, left)
+    found = _never_filled(s, samples, found, close) or found
     if not found or likely >= UNLIKELY:
         found = _of_the_whole(s, samples, left, close, replays) or found
     if not found and search is not None:
@@ -41,6 +42,18 @@ def diagnose(
     for k in left:
         causes.append(relation(s, samples, k, close) or mismatch(s, samples, k))
     return merged(causes)
+
+
+def _never_filled(
+    s: Subject, samples: list[Sample], found: list[Cause], close: float
+) -> list[Cause]:
+    """A path that was lost, if it is all that some entries of one leaf have."""
+    if [cause.code for cause in found] != ["dropped_path"] or len(found[0].leaves) > 1:
+        return []
+    entries = relation(s, samples, found[0].leaves[0], close)
+    if entries is None or entries.code != "partial_entries" or not entries.evidence["zero"]:
+        return []
+    return [replace(entries, where=found[0].where)]
 
 
 def _placed(cause: Cause, search: Search | None) -> Cause:

@@ -1,6 +1,7 @@
 """Difference quotients with a bad step."""
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import jax
@@ -39,27 +40,78 @@ def _long_step(
     if not given.any():
         return None
     value = _at_entries(s, sample, entries)
-    here, size = value(0.0)[0], np.abs(true).max()
-    for h in (m * 10.0**-e for e in range(9) for m in (1, 5, 2)):
-        ahead, behind = value(h), value(-h)
-        long = f"with the step {h:g}, which is too long"
-        quotients = {
-            f"forward difference quotient {long}": (ahead - here) / h,
-            f"backward difference quotient {long}": (here - behind) / h,
-            f"central difference quotient {long}": (ahead - behind) / (2 * h),
-            f"forward difference with the step {h:g} divided by twice the step": (ahead - here)
-            / (2 * h),
-            f"central difference with the step {h:g} divided by the step, not by twice the step": (
-                ahead - behind
-            )
-            / h,
-        }
-        noise = 8 * float(np.spacing(abs(here))) / h
-        for what, quotient in quotients.items():
-            off, error = np.abs(quotient - given).max(), np.abs(quotient - true).max()
-            if off <= close * size + noise and error > 100 * (noise + close * size):
-                return what, h
+    here, size = value(0.0), np.abs(true).max()
+    worst = int(np.argmax(np.abs(given - true)))
+    at_worst = _at_entries(s, sample, [entries[worst]])
+    for said, quotient in _QUOTIENTS.items():
+
+        def off(h: float, quotient: Quotient = quotient) -> float:
+            ahead, behind = at_worst(h)[0], at_worst(-h)[0]
+            return float(quotient(ahead, here[worst], behind, h) - given[worst])
+
+        for h in _steps(off):
+            ahead, behind = value(h), value(-h)
+            noise = 8 * float(np.spacing(np.abs(here).max())) / h
+            found = quotient(ahead, here, behind, h)
+            error = np.abs(found - true).max()
+            fits = np.abs(found - given).max() <= close * size + noise
+            if fits and error > 100 * (noise + close * size):
+                return said.format(h=f"{h:.3g}"), h
     return None
+
+
+Quotient = Callable[[Any, Any, Any, float], Any]
+
+
+def _forward(ahead: Any, here: Any, behind: Any, h: float) -> Any:
+    return (ahead - here) / h
+
+
+def _backward(ahead: Any, here: Any, behind: Any, h: float) -> Any:
+    return (here - behind) / h
+
+
+def _central(ahead: Any, here: Any, behind: Any, h: float) -> Any:
+    return (ahead - behind) / (2 * h)
+
+
+def _half_forward(ahead: Any, here: Any, behind: Any, h: float) -> Any:
+    return (ahead - here) / (2 * h)
+
+
+def _twice_central(ahead: Any, here: Any, behind: Any, h: float) -> Any:
+    return (ahead - behind) / h
+
+
+_QUOTIENTS: dict[str, Quotient] = {
+    "forward difference quotient with the step {h}, which is too long": _forward,
+    "backward difference quotient with the step {h}, which is too long": _backward,
+    "central difference quotient with the step {h}, which is too long": _central,
+    "forward difference with the step {h} divided by twice the step": _half_forward,
+    "central difference with the step {h} divided by the step, not by twice it": _twice_central,
+}
+"""(f(x + h), f(x), f(x - h), h) -> what is taken for the derivative."""
+
+
+def _steps(off: Callable[[float], float]) -> list[float]:
+    """The steps that people take, and those at which a quotient crosses the gradient given."""
+    usual = [m * 10.0**-e for e in range(9) for m in (1, 0.5, 0.2)]
+    values = [off(h) for h in usual]
+    crossings = [
+        _crossing(off, a, b)
+        for (a, b), (x, y) in zip(pairwise(usual), pairwise(values), strict=True)
+        if x * y < 0 and b > 1e-5
+    ]
+    return usual + crossings
+
+
+def _crossing(off: Callable[[float], float], a: float, b: float) -> float:
+    """Where a function changes its sign between a and b, by bisection."""
+    sign = off(a) > 0
+    for _ in range(45):
+        middle = (a + b) / 2
+        a, b = (middle, b) if (off(middle) > 0) == sign else (a, middle)
+    return (a + b) / 2
 
 
 def _entries(sample: Sample, left: list[int]) -> list[tuple[int, tuple[Any, ...]]]:

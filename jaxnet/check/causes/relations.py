@@ -135,7 +135,7 @@ def _entries(
         (k,),
         f"The gradient of {said_name(s, k)} is {what} in {where}; the other entries are right.",
         f"Compute {where} as the others.",
-        {"entries": float(bad.sum()), "of": float(bad.size)},
+        {"entries": float(bad.sum()), "of": float(bad.size), "zero": float(zero)},
     )
 
 
