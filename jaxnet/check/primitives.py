@@ -12,6 +12,8 @@ from typing import Any, NamedTuple, TypeAlias
 import jax
 import numpy as np
 
+from jaxnet.check.convolution import convolution, convolution_reverse
+
 Params: TypeAlias = dict[str, Any]
 Reverse: TypeAlias = Callable[..., Sequence[Any]]
 
@@ -304,6 +306,7 @@ PRIMITIVES: dict[str, Primitive] = {
         lambda params, *xs: np.concatenate(xs, axis=params["dimension"]), _concatenate_reverse
     ),
     "dot_general": Primitive(_dot, _dot_reverse),
+    "conv_general_dilated": Primitive(convolution, convolution_reverse),
     "select_n": Primitive(
         lambda params, which, *cases: np.choose(np.asarray(which, int), cases), _select_reverse
     ),

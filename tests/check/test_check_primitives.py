@@ -15,6 +15,31 @@ X = np.random.default_rng(0).normal(size=(2, 3, 4))
 P = np.abs(X) + 0.5
 W = np.random.default_rng(1).normal(size=(4, 3))
 
+
+def conv(**options: Any) -> Any:
+    options = {"window_strides": (2,), "padding": "SAME", **options}
+    return lambda x, w: jax.lax.conv_general_dilated(x, w, **options)
+
+
+def normal(*shape: int) -> Any:
+    return np.random.default_rng(2).normal(size=shape)
+
+
+CONVOLUTIONS: tuple[tuple[dict[str, Any], Any, Any], ...] = (
+    ({}, normal(2, 3, 7), normal(4, 3, 3)),
+    ({"padding": ((2, -1),), "rhs_dilation": (2,)}, normal(2, 3, 9), normal(4, 3, 3)),
+    ({"lhs_dilation": (2,), "padding": ((0, 3),)}, normal(2, 3, 5), normal(4, 3, 4)),
+    ({"feature_group_count": 2}, normal(2, 6, 7), normal(4, 3, 3)),
+    ({"batch_group_count": 2}, normal(4, 3, 7), normal(4, 3, 3)),
+    ({"dimension_numbers": ("NWC", "WIO", "NWC")}, normal(2, 7, 3), normal(3, 3, 4)),
+    (
+        {"window_strides": (1, 2), "dimension_numbers": ("NHWC", "HWIO", "NHWC")},
+        normal(2, 5, 6, 3),
+        normal(3, 2, 3, 4),
+    ),
+    ({"window_strides": (3, 2), "padding": "VALID"}, normal(2, 2, 8, 6), normal(3, 2, 3, 3)),
+)
+
 CASES: dict[str, tuple[Any, ...]] = {
     **{f.__name__: (f, X) for f in (jnp.exp, jnp.tanh, jnp.sin, jnp.cos, jnp.abs, jnp.expm1)},
     **{f.__name__: (f, P) for f in (jnp.log, jnp.log1p, jnp.sqrt, jax.lax.rsqrt, jnp.square)},
@@ -44,6 +69,9 @@ CASES: dict[str, tuple[Any, ...]] = {
     "concatenate": (lambda a, b: jnp.concatenate([a, b[:, :1]], axis=1), X, P),
     "dot": (lambda a, b: a @ b, X, W),
     "batched_dot": (lambda a, b: jnp.einsum("bij,bkj->bik", a, b), X, P),
+    **{
+        f"conv_{i}": (conv(**options), *arrays) for i, (options, *arrays) in enumerate(CONVOLUTIONS)
+    },
     "select_n": (lambda a, b: jnp.where(a > 0, a, b), X, P),
     "gather": (lambda x: x[:, jnp.asarray([0, 2, 2])], X),
     "scan": (lambda x: jax.lax.scan(lambda c, r: (c * 0.5 + jnp.tanh(r),) * 2, x[0], x)[1], X),

@@ -131,8 +131,10 @@ def _with_other_factors(
         return
     for i in range(2):
         shape = np.shape(replay.values[ops[0].inputs[i]])
-        near = replay.distinct.get(shape, []) if shape else []
-        for k in sorted(near, key=lambda k: abs(k - ops[0].outputs[0]))[:16]:
+        same = replay.distinct.get(shape, []) if shape else []
+        near = sorted(same, key=lambda k: abs(k - ops[0].outputs[0]))[:16]
+        behind = [k for k in _before(replay, ops[0].inputs[i]) if k in same]
+        for k in dict.fromkeys([*behind, *near]):
             row = parts.row(k, len(ops))
             if k in ops[0].inputs:
                 continue
@@ -140,6 +142,15 @@ def _with_other_factors(
             does = "multiplies by a value of another place, not by this product's factor"
             made = Made("wrong_point", rules[ops[0].index], does, "the factor of the product", 6.4)
             yield applied(made, ops, places, rules)
+
+
+def _before(replay: Replay, number: int) -> list[int]:
+    """The values that a value was made of, up to three operations back."""
+    found = [number]
+    for _ in range(3):
+        makers = [op for op in replay.operations if set(op.outputs) & set(found)]
+        found = list(dict.fromkeys([*found, *(i for op in makers for i in op.inputs)]))
+    return found[1:]
 
 
 def _shifted(ops: list[Operation], replay: Replay, places: Places) -> Iterator[Alteration]:

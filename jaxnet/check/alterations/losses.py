@@ -1,7 +1,7 @@
 """The gradient of another loss."""
 
 from collections.abc import Callable, Iterator
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -20,22 +20,23 @@ def of_other_losses(replay: Replay, places: Places, moving: set[int]) -> Iterato
             uses.setdefault(i, []).append(op)
     made_by = {o: op for op in replay.operations for o in op.outputs}
     head = head_place(replay, moving)
-    own = {
-        said
-        for number in moving & set(made_by)
-        if np.ndim(replay.values[number])
-        for said, slope in _errors(replay, made_by[number], replay.values[number], moving)
-        if _is_this_loss(replay, number, slope)
-    }
+    own: dict[tuple[str, bytes], list[np.ndarray]] = {}
+    for number in moving & set(made_by):
+        value = np.asarray(replay.values[number])
+        for form in _forms(replay, made_by[number], value, moving) if value.ndim else ():
+            if _is_this_loss(replay, number, form.slope):
+                own.setdefault((form.said, form.target), []).append(value.ravel())
     last = max((op.outputs[0] for op in replay.operations if op.name in PRODUCTS), default=0)
     for number in sorted(moving, reverse=True):
         value = replay.values[number]
         if np.ndim(value) == 0 or number not in made_by or number not in uses:
             continue
         op = made_by[number]
-        for said, slope in _errors(replay, op, value, moving):
+        for said, target, slope in _forms(replay, op, value, moving):
             if _is_this_loss(replay, number, slope):
                 continue
+            at_own = own.get((said, target), [])
+            elsewhere = at_own and not any(np.array_equal(v, np.ravel(value)) for v in at_own)
             for rows in sorted({1, len(value), np.size(value)}):
 
                 def rule(
@@ -44,7 +45,7 @@ def of_other_losses(replay: Replay, places: Places, moving: set[int]) -> Iterato
                     return right_rule(op, replay, slope(replay) / rows)
 
                 code, does = "wrong_loss", f"starts from {said}, the derivative of another loss"
-                if said in own or said.startswith(TWICE):
+                if elsewhere or said.startswith(TWICE):
                     code, does = "wrong_point", f"starts from {said}, at another value"
                 rank = 3.5 + 1.5 * said.startswith(("the sign", "the cube", "the fourth"))
                 needs = "the derivative of this loss"
@@ -100,9 +101,15 @@ def head_place(replay: Replay, moving: set[int]) -> str:
     return replay.operations[-1].frames[0] if replay.operations else ""
 
 
-def _errors(
-    replay: Replay, op: Operation, value: Any, moving: set[int]
-) -> Iterator[tuple[str, Callable[[Replay], Any]]]:
+class Form(NamedTuple):
+    """What a loss sends back to its outputs, in words; the data of its targets; and the array."""
+
+    said: str
+    target: bytes
+    slope: Callable[[Replay], Any]
+
+
+def _forms(replay: Replay, op: Operation, value: Any, moving: set[int]) -> Iterator[Form]:
     """Derivatives of the common losses by a value, given the arrays it may be compared with."""
     number = op.outputs[0]
 
@@ -110,12 +117,12 @@ def _errors(
         return replay.values[number]
 
     if op.name == "sub":
-        yield "the error itself", own
-        yield "the squared error", lambda replay: own(replay) ** 2
-        yield "the size of the error", lambda replay: np.abs(own(replay))
-        yield "the sign of the error", lambda replay: np.sign(own(replay))
-        yield "the cubed error", lambda replay: own(replay) ** 3
-        yield "one", lambda replay: np.ones_like(own(replay))
+        yield Form("the error itself", b"", own)
+        yield Form("the squared error", b"", lambda replay: own(replay) ** 2)
+        yield Form("the size of the error", b"", lambda replay: np.abs(own(replay)))
+        yield Form("the sign of the error", b"", lambda replay: np.sign(own(replay)))
+        yield Form("the cubed error", b"", lambda replay: own(replay) ** 3)
+        yield Form("one", b"", lambda replay: np.ones_like(own(replay)))
     for target in _targets(replay, np.shape(value), moving):
         yield from _differences(own, target)
 
@@ -123,8 +130,9 @@ def _errors(
 Outputs: TypeAlias = Callable[[Replay], Any]
 
 
-def _differences(own: Outputs, target: Any) -> Iterator[tuple[str, Outputs]]:
+def _differences(own: Outputs, target: Any) -> Iterator[Form]:
     """What losses that compare outputs with targets send back: the difference, its square, sign."""
+    data = target.tobytes()
 
     def of(f: Callable[[Any], Any], after: Callable[[Any], Any]) -> Outputs:
         return lambda replay: after(f(own(replay)) - target)
@@ -140,9 +148,9 @@ def _differences(own: Outputs, target: Any) -> Iterator[tuple[str, Outputs]]:
         (f"{TWICE} softmax - target", lambda x: softmax(softmax(x))),
     ):
         for power, after in AFTER.items():
-            yield power.format(said), of(f, after)
-    yield "minus the target", lambda replay: -target
-    yield "minus target / prediction", lambda replay: -target / own(replay)
+            yield Form(power.format(said), data, of(f, after))
+    yield Form("minus the target", data, lambda replay: -target)
+    yield Form("minus target / prediction", data, lambda replay: -target / own(replay))
 
 
 TWICE = "twice the"

@@ -16,6 +16,7 @@ from jaxnet.check.alterations.alteration import (
     times,
     without,
 )
+from jaxnet.check.alterations.convolutions import of_convolution
 from jaxnet.check.alterations.matrix_products import of_matrix_product
 from jaxnet.check.primitives import reduced
 from jaxnet.check.replay import Operation, Replay, Rule, is_float, right_rule
@@ -48,6 +49,7 @@ def of_operation(op: Operation, replay: Replay) -> Iterator[Made]:
         yield Made("wrong_loss", _passing, "passes through stop_gradient", needs, 3)
     elif name == "conv_general_dilated":
         yield from _of_paths(op, replay)
+        yield from of_convolution(op, replay)
     elif name in ("loop_row", "slice", "dynamic_slice", "rev", "cumsum"):
         yield lost_path(without(0), f"the path through {said_operation(op)}", "it too", 5)
         if name == "cumsum":

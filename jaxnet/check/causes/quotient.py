@@ -16,7 +16,7 @@ ENTRIES = 12
 
 def of_quotient(s: Subject, samples: list[Sample], left: list[int], close: float) -> Cause | None:
     """A difference quotient with a step that is too long or too short, or with a wrong divisor."""
-    said = _long_step(s, samples[0], left, close) or _short_step(samples[0], left)
+    said = _long_step(s, samples, left, close) or _short_step(samples[0], left)
     if said is None:
         return None
     what, h = said
@@ -31,33 +31,53 @@ def of_quotient(s: Subject, samples: list[Sample], left: list[int], close: float
 
 
 def _long_step(
-    s: Subject, sample: Sample, left: list[int], close: float
+    s: Subject, samples: list[Sample], left: list[int], close: float
 ) -> tuple[str, float] | None:
     """What kind of difference quotient gives the user's gradient, and its step."""
-    entries = _entries(sample, left)
-    given = np.asarray([np.asarray(sample.given[k])[e] for k, e in entries])
-    true = np.asarray([sample.true[k][e] for k, e in entries])
+    entries = _entries(samples[0], left)
+    given, true = _of_entries(samples[0], entries)
     if not given.any():
         return None
-    value = _at_entries(s, sample, entries)
-    here, size = value(0.0), np.abs(true).max()
     worst = int(np.argmax(np.abs(given - true)))
-    at_worst = _at_entries(s, sample, [entries[worst]])
+    value = _at_entries(s, samples[0], [entries[worst]])
+    here = value(0.0)[0]
     for said, quotient in _QUOTIENTS.items():
 
         def off(h: float, quotient: Quotient = quotient) -> float:
-            ahead, behind = at_worst(h)[0], at_worst(-h)[0]
-            return float(quotient(ahead, here[worst], behind, h) - given[worst])
+            return float(quotient(value(h)[0], here, value(-h)[0], h) - given[worst])
 
+        # Of one number, some step makes anything: it must be the same one at another point.
         for h in _steps(off):
-            ahead, behind = value(h), value(-h)
-            noise = 8 * float(np.spacing(np.abs(here).max())) / h
-            found = quotient(ahead, here, behind, h)
-            error = np.abs(found - true).max()
-            fits = np.abs(found - given).max() <= close * size + noise
-            if fits and error > 100 * (noise + close * size):
+            if all(_is(quotient, h, s, sample, entries, close) for sample in samples[:2]):
                 return said.format(h=f"{h:.3g}"), h
     return None
+
+
+def _is(
+    quotient: "Quotient",
+    h: float,
+    s: Subject,
+    sample: Sample,
+    entries: list[tuple[int, tuple[Any, ...]]],
+    close: float,
+) -> bool:
+    """Whether a quotient gives the user's gradient, and not the true one."""
+    given, true = _of_entries(sample, entries)
+    value = _at_entries(s, sample, entries)
+    here = value(0.0)
+    found = quotient(value(h), here, value(-h), h)
+    noise = 8 * float(np.spacing(np.abs(here).max())) / h
+    allowed = close * float(np.abs(true).max()) + noise
+    fits = np.abs(found - given).max() <= allowed
+    return bool(fits and np.abs(found - true).max() > 100 * allowed)
+
+
+def _of_entries(
+    sample: Sample, entries: list[tuple[int, tuple[Any, ...]]]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Entries of the user's gradient and of the true one."""
+    given = [np.asarray(sample.given[k])[e] for k, e in entries]
+    return np.asarray(given), np.asarray([sample.true[k][e] for k, e in entries])
 
 
 Quotient = Callable[[Any, Any, Any, float], Any]
