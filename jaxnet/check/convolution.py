@@ -45,14 +45,17 @@ def convolution_reverse(params: Mapping[str, Any], inputs: Sequence[Any], y: Any
     )
 
 
-def input_cotangent(params: Mapping[str, Any], x: Any, w: Any, dy: Any) -> Any:
-    """Dx from dy and the kernel."""
+def input_cotangent(
+    params: Mapping[str, Any], x: Any, w: Any, dy: Any, overwrite: bool = False
+) -> Any:
+    """The cotangent dx; each window may overwrite what the ones before it gave."""
     xs, ws, spatial = _laid_out(params, x, w)
     dys = _flat(_output_in(params, dy))
     dx = np.zeros(xs.shape, np.result_type(xs, dys))
     for k, window in windows(params, ws.shape[3:], spatial):
         part = np.swapaxes(_at(ws, k), 1, 2)[:, None] @ dys
-        dx[window] += part.reshape(dx[window].shape)
+        before = 0.0 if overwrite else dx[window]
+        dx[window] = before + part.reshape(dx[window].shape)
     return _input_back(params, dx, np.shape(x))
 
 
@@ -64,7 +67,7 @@ def kernel_cotangent(
     strides: Sequence[int] | None = None,
     shift: int = 0,
 ) -> Any:
-    """Dw from dy and the input; other strides, or windows that are shifted, may be asked for."""
+    """The cotangent dw; with other strides, or from windows that are shifted, if asked for."""
     xs, ws, spatial = _laid_out(params, x, w)
     dys = _flat(_output_in(params, dy))
     dw = np.zeros(ws.shape, np.result_type(xs, dys))

@@ -65,7 +65,8 @@ class Replay:
     values has the arrays in the order they came to be; parameters are the numbers of those that
     the gradient is taken with respect to, result is that of the loss. carried has, for each scan,
     the values that its steps hand to the next. constant has the operations that pass nothing back:
-    see `_shifts`.
+    see `_shifts`. ties says what a tied maximum over an axis gives to each entry:
+    see `shares`.
     """
 
     operations: list[Operation] = field(default_factory=list)
@@ -74,6 +75,7 @@ class Replay:
     carried: list[list[int]] = field(default_factory=list)
     result: int = 0
     constant: frozenset[int] = frozenset()
+    ties: str = "shared"
     _pulls: dict[int, Any] = field(default_factory=dict)
 
     def add(self, value: Any) -> int:
@@ -177,7 +179,7 @@ def _shifts(replay: Replay) -> frozenset[int]:
     What comes back to them adds up to 0, and people rightly leave it out. It does not add up to 0
     in a gradient that is wrong further on, which would then look like two faults.
     """
-    maxima = [op for op in replay.operations if op.name in ("reduce_max", "reduce_min")]
+    maxima = [op for op in replay.operations if op.name in EXTREMA]
     if not maxima:
         return frozenset()
     cts = backward(replay).values
@@ -353,6 +355,9 @@ def right_rule(
     """The operation's own reverse rule; at other inputs than its own, if they are given."""
     if op.index in replay.constant:
         return [None] * len(op.inputs)
+    if op.name in EXTREMA and replay.ties != "shared":
+        axes = tuple(op.params["axes"])
+        return (np.expand_dims(dy, axes) * shares(op, replay),)
     if op.name in PRIMITIVES:
         output = replay.values[op.outputs[0]]
         reverse = PRIMITIVES[op.name].reverse
@@ -405,9 +410,39 @@ def _along_its_side(op: Operation, replay: Replay, inputs: Sequence[Any]) -> Any
     if op.name == "abs":
         return y + np.sign(old[0]) * (inputs[0] - old[0])
     axes = tuple(op.params["axes"])
-    reached = old[0] == np.expand_dims(y, axes)
-    share = reached / reached.sum(axis=axes, keepdims=True)
-    return y + np.sum(share * (inputs[0] - old[0]), axis=axes)
+    return y + np.sum(shares(op, replay) * (inputs[0] - old[0]), axis=axes)
+
+
+EXTREMA = ("reduce_max", "reduce_min")
+
+
+def shares(op: Operation, replay: Replay) -> Any:
+    """The derivative of a maximum over axes by its entries, of which several may be the largest.
+
+    They share it ("shared", as in JAX), or each has all of it ("all", the mask x == max), or the
+    first one has it ("first", as argmax says). The derivative is not defined there; where nothing
+    depends on it, every choice is right.
+    """
+    axes = tuple(op.params["axes"])
+    x, y = replay.values[op.inputs[0]], replay.values[op.outputs[0]]
+    reached = x == np.expand_dims(y, axes)
+    if replay.ties == "first":
+        last = np.moveaxis(reached, axes, range(-len(axes), 0))
+        flat = last.reshape(*last.shape[: last.ndim - len(axes)], -1)
+        first = np.cumsum(flat, axis=-1) * flat == 1
+        return np.moveaxis(first.reshape(last.shape), range(-len(axes), 0), axes) * 1.0
+    return (
+        reached * 1.0 if replay.ties == "all" else reached / reached.sum(axis=axes, keepdims=True)
+    )
+
+
+def tied(replay: Replay) -> bool:
+    """Whether a maximum over axes has several largest entries, and lets a gradient through."""
+    return any(
+        op.name in EXTREMA and op.index in replay.base.inputs and (shares(op, replay) % 1).any()
+        for op in replay.operations
+        if op.index not in replay.constant
+    )
 
 
 def _outputs(op: Operation, inputs: Sequence[Any]) -> list[Any]:

@@ -225,12 +225,15 @@ class Search:
         changed = [k for k in changed if k in left]
         if not changed or (whole and len(changed) < len(left)):
             return []
-        factors = {k: _factor_of(samples[0].given[k], altered[k], self.close) for k in changed}
-        known = [(k, c) for k, c in factors.items() if c]
+        factors = {
+            k: _factor_of(samples[0].given[k], altered[k], self.close, self.limits[k])
+            for k in changed
+        }
+        known = [(k, c) for k, c in factors.items() if c is not None]
         if not known:
             return []
-        factor = known[0][1]
-        explained = [k for k, c in known if abs(c / factor - 1) < 1e-3]
+        factor = next((c for _, c in known if c != ANY), 1.0)
+        explained = [k for k, c in known if c == ANY or abs(c / factor - 1) < 1e-3]
         if len(explained) < len(left if whole else changed) and (whole or abs(factor - 1) > 1e-4):
             return []
         if not self._holds({**base, **a.rules}, explained, factor):
@@ -322,9 +325,11 @@ class Search:
         self, sample: Sample, altered: list[np.ndarray], left: list[int], factor: float | None
     ) -> float | None:
         """The factor by which leaves are those of another loss, the same as before if any."""
-        factors = [_factor_of(sample.given[k], altered[k], self.close) for k in left]
-        known = [c for c in (*factors, factor or factors[0]) if c]
-        if len(known) <= len(left) or max(known) - min(known) > 1e-3 * abs(known[0]):
+        factors = [
+            _factor_of(sample.given[k], altered[k], self.close, self.limits[k]) for k in left
+        ]
+        known = [c for c in (*factors, factor) if c is not None and c != ANY] or [1.0]
+        if None in factors or max(known) - min(known) > 1e-3 * abs(known[0]):
             return None
         true = [same(altered[k], sample.true[k], 10 * self.close) for k in self._right]
         return known[0] if all(true) else None
@@ -407,7 +412,9 @@ class Search:
         for i, sample in enumerate(self.samples):
             altered = self.run(rules, i)
             for k in leaves:
-                if not same(np.asarray(sample.given[k]), factor * altered[k], self.close):
+                given = np.asarray(sample.given[k])
+                off = np.abs(given - factor * altered[k]).max(initial=0)
+                if not (same(given, factor * altered[k], self.close) or off <= self.limits[k]):
                     return False
         return True
 
@@ -417,9 +424,14 @@ def _rounded(weight: float) -> float:
     return float(f"{weight:.6g}")
 
 
-def _factor_of(given: Any, altered: np.ndarray, close: float) -> float | None:
+ANY = 0.0
+"""The factor between two gradients that are both 0, up to rounding."""
+
+
+def _factor_of(given: Any, altered: np.ndarray, close: float, zero: float) -> float | None:
+    """C if a leaf's gradient is c times the altered one; numbers up to `zero` are rounding."""
     if given is None or given.shape != altered.shape or not np.isfinite(altered).all():
         return None
-    if not altered.any():
-        return 1.0 if not given.any() else None
-    return common_factor([given], [altered], close)
+    if np.abs(altered).max(initial=0) <= zero:
+        return ANY if np.abs(given).max(initial=0) <= zero else None
+    return common_factor([given], [altered], close) or None

@@ -25,6 +25,8 @@ def of_convolution(op: Operation, replay: Replay) -> Iterator[Made]:
 
     yield _of_kernel(turned.format("the kernel"), lambda op, x, w, dy: flipped(_dw(op, x, w, dy)))
     yield _of_input(turned.format("the input"), lambda op, x, w, dy: _dx(op, x, flipped(w), dy))
+    does = "lets windows that overlap overwrite each other in the gradient of the input"
+    yield Made("dropped_path", _with(0, _overwritten), does, "the sum over all windows", 2)
     if set(strides) != {1}:
         does = "takes the windows side by side, without the stride,"
         one = (1,) * len(strides)
@@ -63,6 +65,10 @@ def _dw(op: Operation, x: Any, w: Any, dy: Any) -> Any:
 
 def _dx(op: Operation, x: Any, w: Any, dy: Any) -> Any:
     return input_cotangent(op.params, x, w, dy)
+
+
+def _overwritten(op: Operation, x: Any, w: Any, dy: Any) -> Any:
+    return input_cotangent(op.params, x, w, dy, overwrite=True)
 
 
 Wrong = Callable[..., Any]

@@ -1,6 +1,7 @@
 """Wrong reverse rules of single operations."""
 
 from collections.abc import Callable, Iterator
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -56,6 +57,28 @@ def of_operation(op: Operation, replay: Replay) -> Iterator[Made]:
             does = "sums from the front, as in the forward pass"
             yield Made("wrong_derivative", _summed_forward, does, "the sum from the other end", 3)
     yield lost_path(lost, f"the path through {said_operation(op)}", "its contribution too", 2)
+    yield from _of_ends(op, replay)
+
+
+def _of_ends(op: Operation, replay: Replay) -> Iterator[Made]:
+    """The first or the last position along an axis, forgotten, as loops that end too early do."""
+    shape = np.shape(output_of(op, replay))
+    if len(shape) < 2 or len(op.outputs) > 1:
+        return
+    for axis, which in product(range(len(shape)), (0, -1)):
+        if shape[axis] < 2:
+            continue
+
+        def rest(
+            op: Operation, replay: Replay, dy: Any, axis: int = axis, which: int = which
+        ) -> Any:
+            kept = np.array(dy, float)
+            kept[(slice(None),) * axis + (which,)] = 0
+            return right_rule(op, replay, kept)
+
+        end = "first" if which == 0 else "last"
+        does = f"leaves out the {end} of the {shape[axis]} positions along axis {axis}"
+        yield Made("dropped_path", rest, f"{does} of {said_operation(op)}", "all of them", 5.5)
 
 
 def _summed_forward(op: Operation, replay: Replay, dy: Any) -> Any:
@@ -251,7 +274,19 @@ def _of_reduction(op: Operation, replay: Replay) -> Iterator[Made]:
         def shared(op: Operation, replay: Replay, dy: Any) -> Any:
             return (spread(op, replay, dy)[0] / n,)
 
+        def at(which: int) -> Rule:
+            def rule(op: Operation, replay: Replay, dy: Any) -> Any:
+                chosen = np.zeros(shape)
+                axes = op.params["axes"]
+                chosen[tuple(which if i in axes else slice(None) for i in range(len(shape)))] = 1
+                return (spread(op, replay, dy)[0] * chosen,)
+
+            return rule
+
         needs = "it for the largest entry only"
+        for which, name in ((0, "first"), (-1, "last")):
+            does = f"gives the gradient of {said} to the {name} entry"
+            yield Made("wrong_derivative", at(which), does, needs, 4)
         yield Made(
             "wrong_derivative", spread, f"gives every entry the gradient of {said}", needs, 3
         )

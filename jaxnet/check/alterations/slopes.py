@@ -244,6 +244,7 @@ def _of_function(
         6,
     )
     yield from _averaged(f, local)
+    yield from _at_means(a, replay)
     yield from _elsewhere(group, replay, parts)
 
 
@@ -257,6 +258,26 @@ def _averaged(f: Function, local: Any) -> Iterator[MadeFunction]:
 
     does = f"multiplies the batch means of the error and of the derivative of {f.name}"
     yield "premature_average", of, does, "the mean of their products, row by row", 6
+
+
+def _at_means(a: Applied, replay: Replay) -> Iterator[MadeFunction]:
+    """The derivative at the mean of the input, or of the output, over one axis."""
+    f, shape = a.function, np.shape(replay.values[a.y])
+    if len(shape) < 2 or f.name.startswith("the power"):
+        return
+    for axis, (said, slope) in product(
+        range(len(shape)), (("input", f.of_x), ("output", f.of_y or f.of_x))
+    ):
+
+        def of(a: Applied, axis: int = axis, said: str = said, slope: Any = slope) -> Rule:
+            def rule(op: Operation, replay: Replay, dy: Any) -> Any:
+                value = replay.values[a.x if said == "input" else a.y]
+                return {a.x: dy * slope(np.mean(value, axis=axis, keepdims=True))}
+
+            return rule
+
+        does = f"takes the derivative of {f.name} at the mean of its {said} over axis {axis}"
+        yield "wrong_point", of, does, f"its derivative, {f.due}, entry by entry", 5
 
 
 def _elsewhere(group: list[Applied], replay: Replay, parts: Counterparts) -> Iterator[MadeFunction]:

@@ -9,7 +9,7 @@ from jaxnet.check.causes.quotient import of_quotient
 from jaxnet.check.causes.relations import by_relations, factor_meaning, of_factor, relation
 from jaxnet.check.causes.stale import of_stale
 from jaxnet.check.causes.unusable import unusable
-from jaxnet.check.replay import Replay
+from jaxnet.check.replay import Replay, tied
 from jaxnet.check.search import Explained, Search, replays_of
 from jaxnet.check.witness import Sample, Subject
 
@@ -37,6 +37,10 @@ def diagnose(
         found = _of_the_whole(s, samples, left, close, replays) or found
     if not found and search is not None:
         found = _by_several(s, search, left)
+    for ties in ("all", "first"):
+        if not found and replays is not None and any(map(tied, replays)):
+            others = [replace(replay, ties=ties) for replay in replays]
+            found, _ = _by_one(s, Search(samples, limits, close, others, wrong, left), left)
     if found:
         return [*causes, *found]
     for k in left:
