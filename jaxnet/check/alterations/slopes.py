@@ -15,12 +15,16 @@ from jaxnet.check.replay import Local, Operation, Replay, Rule
 
 @dataclass(frozen=True)
 class Applied:
-    """A function taken entry by entry: from the value x to the value y, which op gave."""
+    """A function taken entry by entry: from the value x to the value y, which op gave.
+
+    composite says that several operations make it.
+    """
 
     function: Function
     x: int
     y: int
     op: Operation
+    composite: bool = False
 
 
 def of_functions(replay: Replay, moving: set[int], places: Places) -> Iterator[Alteration]:
@@ -34,7 +38,7 @@ def of_functions(replay: Replay, moving: set[int], places: Places) -> Iterator[A
             yield from _of_other_step(group, replay, places, parts)
             for made in _of_function(group, replay, parts):
                 code, rule_of, does, needs, rank = made
-                rank += 1.4 * (group[0].op.library and group[0].x in group[0].op.inputs)
+                rank += 1.4 * (group[0].op.library and not group[0].composite)
                 rules = {a.op.index: rule_of(a) for a in group}
                 yield Alteration(code, places.of([a.op for a in group]), rules, does, needs, rank)
                 if code == "wrong_point" or not 1 < len(group) <= FEW:
@@ -166,7 +170,7 @@ def applied_functions(replay: Replay, moving: set[int]) -> list[Applied]:
         for x in roots[y]:
             function = recognised(replay.values[x], value)
             if function is not None:
-                found.append(Applied(function, x, y, op))
+                found.append(Applied(function, x, y, op, inputs != [x]))
     return found
 
 
@@ -223,7 +227,7 @@ def _of_function(
 
         code = slip.code
         rank: float = 3 if slip.code == "wrong_derivative" else 2
-        if a.x not in a.op.inputs:  # several operations: the whole is likelier than its parts
+        if a.composite:  # several operations: the whole is likelier than its parts
             rank -= 1.3
         if at_head and f.name.startswith(("the power", "the size")):
             code, rank = "wrong_loss", 2

@@ -51,13 +51,13 @@ def diagnose(
 def _never_filled(
     s: Subject, samples: list[Sample], found: list[Cause], close: float
 ) -> list[Cause]:
-    """A path that was lost, if it is all that some entries of one leaf have."""
-    if [cause.code for cause in found] != ["dropped_path"] or len(found[0].leaves) > 1:
+    """A path that was lost, if it is all that some entries of the leaves have."""
+    if [cause.code for cause in found] != ["dropped_path"]:
         return []
-    entries = relation(s, samples, found[0].leaves[0], close)
-    if entries is None or entries.code != "partial_entries" or not entries.evidence["zero"]:
-        return []
-    return [replace(entries, where=found[0].where)]
+    entries = [relation(s, samples, k, close) for k in found[0].leaves]
+    filled = [replace(e, where=found[0].where) for e in entries if e is not None]
+    zero = all(e.code == "partial_entries" and e.evidence["zero"] for e in filled)
+    return filled if zero and len(filled) == len(entries) else []
 
 
 def _placed(cause: Cause, search: Search | None) -> Cause:
