@@ -78,7 +78,7 @@ def _of_ends(op: Operation, replay: Replay) -> Iterator[Made]:
 
         end = "first" if which == 0 else "last"
         does = f"leaves out the {end} of the {shape[axis]} positions along axis {axis}"
-        yield Made("dropped_path", rest, f"{does} of {said_operation(op)}", "all of them", 5.5)
+        yield Made("dropped_path", rest, f"{does} of {said_operation(op)}", "all of them", 6.6)
 
 
 def _summed_forward(op: Operation, replay: Replay, dy: Any) -> Any:

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 from jaxnet.check.causes.batch import of_partial_batch
 from jaxnet.check.causes.cause import Cause, merged, mismatch
-from jaxnet.check.causes.penalty import penalty_place, through_copies
+from jaxnet.check.causes.penalty import penalty_place
 from jaxnet.check.causes.quotient import of_quotient
-from jaxnet.check.causes.relations import by_relations, factor_meaning, of_factor, relation
+from jaxnet.check.causes.relations import by_relations, factor_meaning, of_factor, relation, used_at
 from jaxnet.check.causes.stale import of_stale
-from jaxnet.check.causes.unusable import unusable
+from jaxnet.check.causes.unusable import singular_place, unusable
 from jaxnet.check.replay import Replay, tied
 from jaxnet.check.search import Explained, Search, replays_of
 from jaxnet.check.witness import Sample, Subject
@@ -22,17 +22,16 @@ def diagnose(
 ) -> list[Cause]:
     """The causes that together explain all wrong leaves, the most specific first."""
     close = max(CLOSE, 300 * s.rounding)
-    causes = list(unusable(s, samples, wrong))
+    replays = replays_of(s, samples)
+    causes = [_lined(cause, replays) for cause in unusable(s, samples, wrong)]
     left = [k for k in wrong if not any(k in cause.leaves for cause in causes)]
     if not left:
         return causes
     whole = by_relations(s, samples, left, close)
-    replays = replays_of(s, samples)
     search = None if replays is None else Search(samples, limits, close, replays, wrong, left)
     if whole is not None:
         return [*causes, *(_placed(cause, search) for cause in whole)]
     found, likely = ([], 0.0) if search is None else _by_one(s, search, left)
-    found = _never_filled(s, samples, found, close) or found
     if not found or likely >= UNLIKELY:
         found = _of_the_whole(s, samples, left, close, replays) or found
     if not found and search is not None:
@@ -42,22 +41,29 @@ def diagnose(
             others = [replace(replay, ties=ties) for replay in replays]
             found, _ = _by_one(s, Search(samples, limits, close, others, wrong, left), left)
     if found:
-        return [*causes, *found]
+        filled = (_never_filled(s, samples, cause, close) or [cause] for cause in found)
+        return [*causes, *{cause.leaves: cause for several in filled for cause in several}.values()]
     for k in left:
         causes.append(relation(s, samples, k, close) or mismatch(s, samples, k))
     return merged(causes)
 
 
-def _never_filled(
-    s: Subject, samples: list[Sample], found: list[Cause], close: float
-) -> list[Cause]:
+def _never_filled(s: Subject, samples: list[Sample], cause: Cause, close: float) -> list[Cause]:
     """A path that was lost, if it is all that some entries of the leaves have."""
-    if [cause.code for cause in found] != ["dropped_path"]:
+    if cause.code != "dropped_path":
         return []
-    entries = [relation(s, samples, k, close) for k in found[0].leaves]
-    filled = [replace(e, where=found[0].where) for e in entries if e is not None]
+    entries = [relation(s, samples, k, close) for k in cause.leaves]
+    filled = [replace(e, where=cause.where) for e in entries if e is not None]
     zero = all(e.code == "partial_entries" and e.evidence["zero"] for e in filled)
     return filled if zero and len(filled) == len(entries) else []
+
+
+def _lined(cause: Cause, replays: list[Replay] | None) -> Cause:
+    """The cause for a gradient that cannot be compared, with its line."""
+    if replays is None or cause.code not in ("nonfinite", "transpose"):
+        return cause
+    place = singular_place if cause.code == "nonfinite" else used_at
+    return replace(cause, where=place(replays[0], cause.leaves[0]))
 
 
 def _placed(cause: Cause, search: Search | None) -> Cause:
@@ -67,22 +73,13 @@ def _placed(cause: Cause, search: Search | None) -> Cause:
     if cause.code == "regularization":
         return replace(cause, where=penalty_place(search.replays[0], cause.leaves))
     if cause.code == "transpose":
-        return replace(cause, where=_used_at(search.replays[0], cause.leaves[0]))
+        return replace(cause, where=used_at(search.replays[0], cause.leaves[0]))
     if cause.code not in ("scale", "sign", "missing", "partial_entries"):
         return cause
     found = [
         e for e in search.explaining(list(cause.leaves), whole=True) if abs(e.factor - 1) < 1e-4
     ]
     return replace(cause, where=min(found, key=_order).alteration.where) if found else cause
-
-
-def _used_at(replay: Replay, k: int) -> str | None:
-    """Where a leaf is first used in a product."""
-    own = through_copies(replay, k)
-    for op in replay.operations:
-        if op.name in ("dot_general", "conv_general_dilated", "mul") and own & set(op.inputs):
-            return op.frames[0] if op.frames else None
-    return None
 
 
 def _of_the_whole(

@@ -7,9 +7,10 @@ import jax
 import numpy as np
 
 from jaxnet.check.causes.cause import Cause, at_points, merged, said_name
-from jaxnet.check.causes.penalty import of_penalty
+from jaxnet.check.causes.penalty import of_penalty, through_copies
+from jaxnet.check.replay import Replay
 from jaxnet.check.search import common_factor, same
-from jaxnet.check.witness import Sample, Subject, named
+from jaxnet.check.witness import Sample, Subject, floats, named
 
 
 def by_relations(
@@ -45,12 +46,62 @@ def relation(s: Subject, samples: list[Sample], k: int, close: float) -> Cause |
     factor = common_factor(given, true, close)
     if factor is not None and factor != 0:
         return of_factor(s, k, factor)
+    cause = _by_other_leaf(s, samples, k, close)
+    if cause is not None:
+        return cause
     for said, turned in _layouts(true[0].shape):
         if all(same(g, turned(t), close) for g, t in zip(given, true, strict=True)):
             return Cause(
                 "transpose", (k,), f"The gradient of {name} is {said}.", "Put its axes in order."
             )
     return _entries(s, k, given, true, close)
+
+
+def used_at(replay: Replay, k: int) -> str | None:
+    """Where a leaf is first used in a product."""
+    own = through_copies(replay, k)
+    for op in replay.operations:
+        if op.name in ("dot_general", "conv_general_dilated", "mul") and own & set(op.inputs):
+            return op.frames[0] if op.frames else None
+    return None
+
+
+def _by_other_leaf(s: Subject, samples: list[Sample], k: int, close: float) -> Cause | None:
+    """A leaf's gradient with a factor too few or too many that is another leaf."""
+    given, true = at_points(samples, k)
+    leaves = [[np.asarray(leaf) for leaf in floats(sample.params)] for sample in samples]
+    for j in range(len(leaves[0])):
+        if j == k:
+            continue
+        factors = [_along(at[j], true[0].shape) for at in leaves]
+        if any(f is None or np.ptp(f) == 0 for f in factors):
+            continue
+        triples = list(zip(given, true, factors, strict=True))
+        name, other = said_name(s, k), s.names[j]
+        if all(same(g * f, t, close) for g, t, f in triples):
+            return Cause(
+                "dropped_derivative",
+                (k,),
+                f"The gradient of {name} lacks the factor {other}.",
+                f"Multiply it by {other}.",
+            )
+        if all(same(g, t * f, close) for g, t, f in triples):
+            return Cause(
+                "double_counted",
+                (k,),
+                f"The gradient of {name} has the factor {other} once too often.",
+                f"Divide it by {other}.",
+            )
+    return None
+
+
+def _along(leaf: np.ndarray, shape: tuple[int, ...]) -> np.ndarray | None:
+    """A leaf beside an array of this shape: along its last axes, or else along its first ones."""
+    if leaf.ndim and leaf.shape == shape[len(shape) - leaf.ndim :]:
+        return np.broadcast_to(leaf, shape)
+    if leaf.ndim and leaf.shape == shape[: leaf.ndim]:
+        return np.broadcast_to(leaf.reshape(*leaf.shape, *[1] * (len(shape) - leaf.ndim)), shape)
+    return None
 
 
 def of_factor(s: Subject, k: int, factor: float) -> Cause:

@@ -31,7 +31,7 @@ def of_stale(
         leaves, given = at(point, rate), samples[point].given
         return np.concatenate([(leaves[k] - np.asarray(given[k])).ravel() for k in left])
 
-    for said, (stage, at) in _stale_ways(s, samples, replays).items():
+    for said, (stage, at) in _stale_ways(s, samples, replays, left).items():
         if stage is not None and not _right(samples[0], stage == stage.min(), close * size):
             continue  # what is computed first is computed at the parameters given
         for start in (1e-3, 1e-1, 0.5):
@@ -65,8 +65,12 @@ MOST_STAGES = 400
 """Numbers among the parameters up to which changing them one by one is tried."""
 
 
+MOST_LEAVES = 8
+"""Right leaves that may, each by itself, have been changed before the others' gradients."""
+
+
 def _stale_ways(
-    s: Subject, samples: list[Sample], replays: list[Replay]
+    s: Subject, samples: list[Sample], replays: list[Replay], left: list[int]
 ) -> dict[str, tuple[np.ndarray | None, Stale]]:
     """In which order the parameters may have been changed: the stage of each entry, if any."""
     sizes = [sample.size for sample in samples[0].true]
@@ -80,19 +84,26 @@ def _stale_ways(
     def one_by_one(stage: np.ndarray) -> tuple[np.ndarray, Stale]:
         return stage, lambda point, rate: in_stages(point, rate, stage, samples[point].given)
 
-    def on_the_way_back(point: int, rate: float) -> list[np.ndarray]:
-        rules = _with_moved_weights(replays[point], samples[point], rate)
-        leaves = altered_gradient(replays[point], rules)
-        return [leaves[j] for j in moving_leaves(samples[point])]
+    def on_the_way_back(moved: list[int]) -> tuple[None, Stale]:
+        def at(point: int, rate: float) -> list[np.ndarray]:
+            rules = _with_moved_weights(replays[point], samples[point], rate, moved)
+            leaves = altered_gradient(replays[point], rules)
+            return [leaves[j] for j in moving_leaves(samples[point])]
+
+        return None, at
 
     ways: dict[str, tuple[np.ndarray | None, Stale]] = {
         "all of them were changed before": (None, step_ahead),
-        "the backward pass used weights that were changed on the way": (None, on_the_way_back),
+        "the backward pass used weights that were changed on the way": on_the_way_back(
+            list(range(len(sizes)))
+        ),
         "each leaf was changed before the next one's gradient": one_by_one(leaf),
         "each leaf was changed before the gradient of the one in front of it": one_by_one(
             leaf.max() - leaf
         ),
     }
+    for k in [k for k in range(len(sizes)) if k not in left][:MOST_LEAVES]:
+        ways[f"the backward pass used {s.names[k]} after it was changed"] = on_the_way_back([k])
     if len(entry) <= MOST_STAGES:
         ways["each number was changed before the next one's gradient"] = one_by_one(entry)
     return ways
@@ -138,9 +149,12 @@ def _in_stages(s: Subject, samples: list[Sample]) -> Callable[..., list[np.ndarr
     return at
 
 
-def _with_moved_weights(replay: Replay, sample: Sample, rate: float) -> dict[int, Rule]:
+def _with_moved_weights(
+    replay: Replay, sample: Sample, rate: float, moved: list[int]
+) -> dict[int, Rule]:
     """Products whose other factor gets its gradient with weights that have moved already."""
-    places = {replay.parameters[j]: k for k, j in enumerate(moving_leaves(sample))}
+    numbers = {k: replay.parameters[j] for k, j in enumerate(moving_leaves(sample))}
+    places = {numbers[k]: k for k in moved}
 
     def rule(op: Operation, replay: Replay, dy: Any) -> Any:
         cts = list(right_rule(op, replay, dy))

@@ -4,7 +4,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from jaxnet.check.alterations.places import made_through_copies
 from jaxnet.check.causes.cause import Cause, said_name
+from jaxnet.check.replay import Operation, Replay, is_float
 from jaxnet.check.witness import Sample, Subject
 
 
@@ -55,3 +57,49 @@ def _of_shape(name: str, k: int, given: np.ndarray, true: np.ndarray) -> Cause:
                 {"rows": float(given.shape[0])},
             )
     return Cause("shape", (k,), said, f"Return an array of shape {true.shape}.")
+
+
+SINGULAR = {"sqrt": 0, "rsqrt": 0, "log": 0, "log1p": 0, "pow": 0, "div": 1}
+"""Operations with a derivative that is infinite at 0, and which of their inputs that is."""
+
+EXPONENTIAL = ("exp", "expm1", "logistic", "tanh", "reduce_max")
+"""Operations that overflow where exponentials are written out, or the maximum is not subtracted."""
+
+OVERFLOW = 80.0
+"""Exponents near which exp is too large in float32."""
+
+
+def singular_place(replay: Replay, k: int) -> str | None:
+    """Where the loss is singular but for a guard, or would overflow, on the way from a leaf."""
+    moving = [i for i in replay.parameters if is_float(replay.values[i])]
+    reached = {moving[k]}
+    made_by = {o: op for op in replay.operations for o in op.outputs}
+    overflowing = None
+    for op in replay.operations:
+        if not reached & set(op.inputs):
+            continue
+        reached.update(op.outputs)
+        if op.frames and op.name in SINGULAR and _guarded(op, replay, made_by, reached):
+            return op.frames[0]
+        x = np.asarray(replay.values[op.inputs[0]])
+        large = op.name in EXPONENTIAL and np.abs(x[np.isfinite(x)]).max(initial=0) > OVERFLOW
+        if large and overflowing is None and op.frames:
+            overflowing = op.frames[0]
+    return overflowing
+
+
+def _guarded(
+    op: Operation, replay: Replay, made_by: dict[int, Operation], reached: set[int]
+) -> bool:
+    """Whether the argument is at its singularity, or would be without a sum, choice or bound."""
+    number = op.inputs[SINGULAR[op.name]]
+    if not (np.asarray(replay.values[number]) > 0).all() and op.name != "div":
+        return True
+    guard = made_through_copies(made_by, number)
+    if guard is None or guard.name not in ("add", "max", "select_n", "clamp"):
+        return not np.asarray(replay.values[number]).all()
+    return any(
+        i in reached and (np.asarray(replay.values[i]) <= 0).any()
+        for i in guard.inputs
+        if is_float(replay.values[i])
+    )
