@@ -39,7 +39,7 @@ def test_silence_on_right_gradients(problem: Problem) -> None:
 
 
 def some_faults() -> Iterator[Any]:
-    """Some of the planted faults, spread over all problems; `python -m tests.check.planted` has all."""
+    """Some of the faults, from all problems; `python -m tests.check.planted` tries them all."""
     faults = [(problem, fault) for problem in PROBLEMS for fault in problem.faults]
     for problem, fault in faults[::20]:
         name = f"{problem.name}-{fault.grad.__name__}"

@@ -35,21 +35,21 @@ def outcome(problem: Problem, fault: Fault) -> Outcome:
     params, args = problem.make(0)
     findings = check.gradient(problem.loss, fault.grad, params, *args).findings
     code, where = (findings[0].code, findings[0].where or "") if findings else ("silent", "")
-    pointed = re.search(r":(\d+):\d+", where)
+    number = next(iter(re.findall(r":(\d+):\d+", where)), "0")
     return Outcome(
         f"{problem.name}: {fault.grad.__name__}",
         fault.code,
         f"{code} {Path(where).name}",
         code in (fault.code, *fault.accept),
         {leaf for finding in findings for leaf in finding.leaves} == set(fault.leaves),
-        None if fault.line is None else bool(pointed) and _is_line(problem, fault.line, pointed[1]),
+        None if fault.line is None else _is_line(problem, fault.line, int(number)),
     )
 
 
-def _is_line(problem: Problem, tag: str, number: str) -> bool:
+def _is_line(problem: Problem, tag: str, number: int) -> bool:
     """Whether the line of this number in the problem's file ends with the tag."""
     source = Path(inspect.getsourcefile(problem.make) or "").read_text().split("\n")
-    return re.search(rf"# @{tag}$", source[int(number) - 1]) is not None
+    return re.search(rf"# @{tag}$", source[number - 1]) is not None
 
 
 def of_problem(number: int, seeds: int) -> tuple[list[str], list[Outcome]]:
