@@ -100,8 +100,7 @@ def _examined(s: Subject, tell: Callable[[str], None]) -> Report:
     tell("comparing")
     e = evidence(s, samples, true)
     if e.wrong:
-        tell("searching for the cause")
-        causes, notes = _causes(s, e), list[str]()
+        causes, notes = _causes(s, e, tell), list[str]()
     else:
         tell("trying it under vmap and with another batch")
         causes, notes = uses(s, samples, e.allowed, e.eps)
@@ -113,7 +112,7 @@ def _of_many(s: Subject, entries: list[np.ndarray], tell: Callable[[str], None])
     unusable = unusable_sample(s)
     if unusable is not None:
         bad = wrong_leaves([unusable], [unusable.error], slice(None))
-        return told_alone(s, diagnose(s, [unusable], bad, [0.0 for _ in s.names]))
+        return told_alone(s, diagnose(s, [unusable], bad, [0.0 for _ in s.names], tell))
     tell("differentiating the loss at entries drawn at random")
     part = restricted(s, entries)
     true = truth_of(part)
@@ -124,7 +123,7 @@ def _of_many(s: Subject, entries: list[np.ndarray], tell: Callable[[str], None])
     e = e._replace(places=places)
     causes = [
         _of_entries(part, e, c.leaves[0]) if c.code == "partial_entries" else c
-        for c in (_causes(part, e) if e.wrong else [])
+        for c in (_causes(part, e, tell) if e.wrong else [])
     ]
     tell("comparing along random directions")
     off, missed = off_along_directions(s, max(e.eps))
@@ -132,12 +131,12 @@ def _of_many(s: Subject, entries: list[np.ndarray], tell: Callable[[str], None])
     return told(part, e, causes, [*witness_notes(part, e), directions_note(s, places, missed)])
 
 
-def _causes(s: Subject, e: Evidence) -> list[Cause]:
+def _causes(s: Subject, e: Evidence, tell: Callable[[str], None]) -> list[Cause]:
     """Why leaves are wrong."""
     if not e.wrong:
         return []
     limits = [max(float(a[k].max(initial=0)) for a in e.allowed) for k in range(len(s.names))]
-    found = diagnose(s, e.samples, e.wrong, limits)
+    found = diagnose(s, e.samples, e.wrong, limits, tell)
     stopped = [k for k in e.wrong if e.standing.get(k) == AUTODIFF]
     causes = [
         c

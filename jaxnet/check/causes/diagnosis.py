@@ -1,5 +1,6 @@
 """The search for the cause of a wrong gradient: relations first, then the replay."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from jaxnet.check.causes.batch import of_partial_batch
@@ -18,34 +19,60 @@ CLOSE = 1e-5
 
 
 def diagnose(
-    s: Subject, samples: list[Sample], wrong: list[int], limits: list[float]
+    s: Subject,
+    samples: list[Sample],
+    wrong: list[int],
+    limits: list[float],
+    tell: Callable[[str], None],
 ) -> list[Cause]:
     """The causes that together explain all wrong leaves, the most specific first."""
     close = max(CLOSE, 300 * s.rounding)
+    tell("replaying the loss")
     replays = replays_of(s, samples)
     causes = [_lined(cause, replays) for cause in unusable(s, samples, wrong)]
     left = [k for k in wrong if not any(k in cause.leaves for cause in causes)]
     if not left:
         return causes
     whole = by_relations(s, samples, left, close)
-    search = None if replays is None else Search(samples, limits, close, replays, wrong, left)
+
+    def search(replays: list[Replay]) -> Search:
+        tell("altering one rule of the backward pass at a time")
+        return Search(samples, limits, close, replays, wrong, left)
+
+    first = search(replays) if replays is not None else None
     if whole is not None:
-        return [*causes, *(_placed(cause, search) for cause in whole)]
-    found, likely = ([], 0.0) if search is None else _by_one(s, search, left)
-    if not found or likely >= UNLIKELY:
-        found = _of_the_whole(s, samples, left, close, replays) or found
-    if not found and search is not None:
-        found = _by_several(s, search, left)
+        return [*causes, *(_placed(cause, first) for cause in whole)]
+    found = _searched(s, left, first, samples, close, tell)
     for ties in ("all", "first"):
         if not found and replays is not None and any(map(tied, replays)):
             others = [replace(replay, ties=ties) for replay in replays]
-            found, _ = _by_one(s, Search(samples, limits, close, others, wrong, left), left)
-    if found:
-        filled = (_never_filled(s, samples, cause, close) or [cause] for cause in found)
-        return [*causes, *{cause.leaves: cause for several in filled for cause in several}.values()]
-    for k in left:
-        causes.append(relation(s, samples, k, close) or mismatch(s, samples, k))
-    return merged(causes)
+            found, _ = _by_one(s, search(others), left)
+    if not found:
+        rest = [relation(s, samples, k, close) or mismatch(s, samples, k) for k in left]
+        return merged([*causes, *rest])
+    filled = (_never_filled(s, samples, cause, close) or [cause] for cause in found)
+    told = {(cause.code, cause.leaves): cause for several in filled for cause in several}
+    return [*causes, *told.values()]
+
+
+def _searched(
+    s: Subject,
+    left: list[int],
+    search: Search | None,
+    samples: list[Sample],
+    close: float,
+    tell: Callable[[str], None],
+) -> list[Cause]:
+    """The causes by alterations, one or several, and by relations of the whole gradient."""
+    found, likely = ([], 0.0) if search is None else _by_one(s, search, left)
+    if not found or likely >= UNLIKELY:
+        tell("trying other batches, parameters that moved, and difference quotients")
+        replays = None if search is None else search.replays
+        found = _of_the_whole(s, samples, left, close, replays) or found
+    if not found and search is not None:
+        tell("altering two rules of the backward pass at a time")
+        found = _by_several(s, search, left)
+    return found
 
 
 def _never_filled(s: Subject, samples: list[Sample], cause: Cause, close: float) -> list[Cause]:
