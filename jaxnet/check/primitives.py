@@ -7,6 +7,7 @@ be altered one at a time and need no compilation. Primitives that are not here r
 
 import math
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
 import jax
@@ -248,6 +249,41 @@ def _tied(a: Any, b: Any, wins: Any) -> Any:
     return np.where(a == b, 0.5, np.where(wins, 1.0, 0.0))
 
 
+@lru_cache(maxsize=512)
+def _positions(shape: tuple[int, ...], indices: bytes, like: tuple[Any, ...], how: Any) -> Any:
+    """Which entry of a flattened array each entry of a gather is; negative where it is none."""
+    dimension_numbers, slice_sizes, mode = how
+    flat = np.arange(math.prod(shape), dtype=np.int32).reshape(shape)
+    return np.asarray(
+        jax.lax.gather(
+            flat, np.frombuffer(indices, like[0]).reshape(like[1]), dimension_numbers, slice_sizes,
+            mode=mode, fill_value=-1,
+        )
+    )  # fmt: skip
+
+
+def _gathered(params: Params, x: Any, indices: Any) -> Any:
+    how = params["dimension_numbers"], params["slice_sizes"], params["mode"]
+    like = np.asarray(indices).dtype, np.shape(indices)
+    return _positions(np.shape(x), np.asarray(indices).tobytes(), like, how)
+
+
+def _gather(params: Params, x: Any, indices: Any) -> Any:
+    at = _gathered(params, x, indices)
+    if (at >= 0).all():
+        return np.ravel(x)[at]
+    fill = np.nan if params["fill_value"] is None else params["fill_value"]
+    return np.where(at >= 0, np.ravel(x)[at], fill)
+
+
+def _gather_reverse(params: Params, inputs: Any, y: Any, dy: Any) -> Any:
+    x, indices = inputs
+    at = _gathered(params, x, indices)
+    dx = np.zeros(np.size(x))
+    np.add.at(dx, at[at >= 0], np.asarray(dy)[at >= 0])
+    return dx.reshape(np.shape(x)), None
+
+
 PRIMITIVES: dict[str, Primitive] = {
     **{name: _unary(f) for name, f in UNARY.items()},
     "integer_pow": Primitive(_power, _integer_power_reverse),
@@ -306,6 +342,7 @@ PRIMITIVES: dict[str, Primitive] = {
         lambda params, *xs: np.concatenate(xs, axis=params["dimension"]), _concatenate_reverse
     ),
     "dot_general": Primitive(_dot, _dot_reverse),
+    "gather": Primitive(_gather, _gather_reverse),
     "conv_general_dilated": Primitive(convolution, convolution_reverse),
     "select_n": Primitive(
         lambda params, which, *cases: np.choose(np.asarray(which, int), cases), _select_reverse
