@@ -88,6 +88,20 @@ class Replay:
         return [self.values[i] for i in op.inputs]
 
     @cached_property
+    def made_by(self) -> dict[int, Operation]:
+        """The operation that gave each value, by the value's number."""
+        return {o: op for op in self.operations for o in op.outputs}
+
+    @cached_property
+    def moving(self) -> set[int]:
+        """The numbers of the values that depend on the parameters."""
+        moving = set(self.parameters)
+        for op in self.operations:
+            if any(i in moving for i in op.inputs):
+                moving.update(o for o in op.outputs if is_float(self.values[o]))
+        return moving
+
+    @cached_property
     def base(self) -> "Backward":
         """The backward pass by the right rules."""
         return backward(self)
@@ -107,9 +121,13 @@ class Replay:
         """The numbers of the values that go into the loss by sums and constant factors alone."""
         heads = {self.result}
         for op in reversed(self.operations):
-            if op.outputs[0] in heads and op.name in LINEAR_IN_LOSS:
+            if op.outputs[0] in heads and self.is_linear(op):
                 heads.update(op.inputs)
         return heads
+
+    def is_linear(self, op: Operation) -> bool:
+        """Whether an operation is a sum, a copy or a product with a constant."""
+        return op.name in LINEAR_IN_LOSS and sum(i in self.moving for i in op.inputs) < 2
 
     def pull_in_jax(self, op: Operation, dy: Any) -> Cotangents:
         """The cotangents of the inputs of an operation that is not in `PRIMITIVES`."""
@@ -154,20 +172,19 @@ def is_float(x: Any) -> bool:
     return bool(jax.numpy.issubdtype(x.dtype, np.floating))
 
 
-def record(closed: core.ClosedJaxpr, arguments: Sequence[Any], parameters: int) -> Replay:
+def record(closed: core.ClosedJaxpr, arguments: Sequence[Any]) -> Replay:
     """Run a traced loss and keep everything.
 
     Args:
         closed: The loss as traced in float64.
-        arguments: Its flat arguments, arrays.
-        parameters: How many of them, from the front, are the parameters.
+        arguments: The parameters, flat; those of floating-point numbers are differentiated.
 
     Raises:
         TooLong: It runs too many operations.
     """
     replay = Replay()
     numbers = [replay.add(_array(a)) for a in arguments]
-    replay.parameters = tuple(numbers[:parameters])
+    replay.parameters = tuple(i for i in numbers if is_float(replay.values[i]))
     (replay.result,) = _run(replay, closed.jaxpr, closed.consts, numbers, None)
     replay.constant = _shifts(replay)
     return replay

@@ -62,7 +62,7 @@ def unusable_sample(s: Subject) -> Sample | None:
     if all(g is t for g, t in zip(given, true, strict=True)):
         return None
     zeros = [np.zeros_like(one) for one in ones]
-    return Sample(s.params, 0.0, true, zeros, given, [z > 0 for z in zeros], 0)
+    return Sample(s.params, 0.0, true, zeros, given, [np.zeros(z.shape, bool) for z in zeros], 0)
 
 
 def off_along_directions(s: Subject, eps: float) -> tuple[list[int], float]:
@@ -74,7 +74,8 @@ def off_along_directions(s: Subject, eps: float) -> tuple[list[int], float]:
     given = [np.zeros(0) if g is None else g for g in given_at(s, s.params)]
     nothing = [np.zeros_like(g) for g in given]
     value = float(s.loss(s.params))
-    sample = Sample(s.params, value, given, nothing, list(given), [g > 0 for g in given], 0)
+    smooth = [np.zeros(g.shape, bool) for g in given]
+    sample = Sample(s.params, value, given, nothing, list(given), smooth, 0)
     lines = Lines(s, sample, truth_of(s), EPS)
     off, missed = [], 0.0
     for k, g in enumerate(given):

@@ -62,12 +62,11 @@ class Screen(NamedTuple):
         return total
 
 
-def screen(replay: Replay, moving: Sequence[int], groups: Sequence[Sequence[int]]) -> Screen:
+def screen(replay: Replay, groups: Sequence[Sequence[int]]) -> Screen:
     """Lay out directions for groups of leaves, and follow them through a replay.
 
     Args:
         replay: The loss as it ran.
-        moving: The places, among the replay's parameters, of the leaves.
         groups: The numbers of the leaves of each group.
     """
     size = sum(np.size(value) for value in replay.values)
@@ -75,7 +74,7 @@ def screen(replay: Replay, moving: Sequence[int], groups: Sequence[Sequence[int]
     groups = _fewer(groups, max(2, int(LARGEST / (size * each))))
     rng = np.random.default_rng(0)
     group = np.repeat(np.arange(len(groups)), each)
-    numbers = [replay.parameters[j] for j in moving]
+    numbers = replay.parameters
     directions = [np.zeros((len(group), np.size(replay.values[i]))) for i in numbers]
     for g, leaves in enumerate(groups):
         for k in leaves:

@@ -11,10 +11,9 @@ import numpy as np
 from jaxnet.check.alterations import Alteration, alterations, weighted
 from jaxnet.check.alterations.formulas import formulas
 from jaxnet.check.alterations.forward import gradient_of, other_forwards
-from jaxnet.check.alterations.places import dependent
 from jaxnet.check.replay import Replay, Rule, TooLong, altered_gradient, backward, record
 from jaxnet.check.screen import screen
-from jaxnet.check.witness import Sample, Subject, is_float
+from jaxnet.check.witness import Sample, Subject
 
 
 def same(a: np.ndarray, b: np.ndarray, close: float) -> bool:
@@ -33,11 +32,6 @@ def common_factor(given: list[np.ndarray], true: list[np.ndarray], close: float)
     return c if whole else None
 
 
-def moving_leaves(sample: Sample) -> list[int]:
-    """The places of the leaves of floating-point numbers among all leaves."""
-    return [j for j, leaf in enumerate(jax.tree.leaves(sample.params)) if is_float(leaf)]
-
-
 def replays_of(s: Subject, samples: list[Sample]) -> list[Replay] | None:
     """The loss replayed at every point, if JAX can trace it."""
     if s.closed is None:
@@ -49,8 +43,7 @@ def replays_of(s: Subject, samples: list[Sample]) -> list[Replay] | None:
 
 
 def _recorded(s: Subject, sample: Sample) -> Replay:
-    leaves = jax.tree.leaves(sample.params)
-    return record(s.closed, leaves, len(leaves))  # type: ignore[arg-type]
+    return record(s.closed, jax.tree.leaves(sample.params))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -86,10 +79,9 @@ class Search:
         """
         self.samples, self.limits, self.close, self.replays = samples, limits, close, replays
         self.candidates = list(alterations(replays[0]))
-        self._moving = moving_leaves(samples[0])
         right = [k for k in range(len(limits)) if k not in wrong]
         self._right = right
-        self._screen = screen(replays[0], self._moving, [right, *([k] for k in left)])
+        self._screen = screen(replays[0], [right, *([k] for k in left)])
         self._given = self._screen.along(samples[0].given)
         self._true = self._screen.along(samples[0].true)
         self._effects = self._all_effects({}, range(len(self.candidates)))
@@ -97,8 +89,7 @@ class Search:
     def run(self, rules: Mapping[int, Rule], point: int) -> list[np.ndarray]:
         """The gradient under altered rules, leaf by leaf."""
         with np.errstate(all="ignore"):
-            leaves = altered_gradient(self.replays[point], rules)
-        return [leaves[j] for j in self._moving]
+            return altered_gradient(self.replays[point], rules)
 
     def _all_effects(self, base: Mapping[int, Rule], numbers: Iterable[int]) -> np.ndarray:
         """What candidates change on top of other alterations; NaN if they do not fit there."""
@@ -276,7 +267,7 @@ class Search:
         here, tolerance = self._of(left), self._tolerance(self._true)
         replay = self.replays[0]
         found = []
-        for formula in formulas(replay, dependent(replay)):
+        for formula in formulas(replay):
             lost = self._screen.effect(formula.rules({}), replay.base)
             due = self._given - self._true - lost
             if not lost.any() or (np.abs(due[~here]) > tolerance[~here]).any():
@@ -307,11 +298,10 @@ class Search:
             for replay, sample in zip(self.replays, self.samples, strict=True):
                 try:
                     with np.errstate(all="ignore"):
-                        leaves = gradient_of(replay, other)
+                        altered = gradient_of(replay, other)
                 except (ValueError, IndexError, TypeError, FloatingPointError):
                     factor = None
                 else:
-                    altered = [leaves[j] for j in self._moving]
                     factor = self._common(sample, altered, left, factor)
                 if factor is None:
                     break

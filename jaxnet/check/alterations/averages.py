@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 
 from jaxnet.check.alterations.alteration import Alteration, row_means
-from jaxnet.check.alterations.places import Places, carries
+from jaxnet.check.alterations.places import Places
 from jaxnet.check.alterations.slopes import Applied, applied_functions
 from jaxnet.check.replay import Operation, Replay, Rule, is_float, right_rule
 
 
-def of_averages(replay: Replay, places: Places, moving: set[int]) -> Iterator[Alteration]:
+def of_averages(replay: Replay, places: Places) -> Iterator[Alteration]:
     """Every factor averaged over the batch before it is multiplied."""
     sizes = [np.shape(replay.values[i])[:1] for op in replay.operations for i in op.outputs]
     counted = [s[0] for s in sizes if s and s[0] > 1]
@@ -20,8 +20,8 @@ def of_averages(replay: Replay, places: Places, moving: set[int]) -> Iterator[Al
         def rule(op: Operation, replay: Replay, dy: Any, n: int = n) -> Any:
             return _with_means(op, replay, dy, n)
 
-        ops = [op for op in replay.operations if carries(op, replay, moving)]
-        functions = applied_functions(replay, moving)
+        ops = [op for op in replay.operations if op.outputs[0] in replay.moving]
+        functions = applied_functions(replay)
         rules: dict[int, Rule] = {op.index: rule for op in ops}
         for a in functions:
 

@@ -15,7 +15,7 @@ from jaxnet.check.alterations.alteration import (
 from jaxnet.check.alterations.averages import of_averages
 from jaxnet.check.alterations.losses import of_other_losses
 from jaxnet.check.alterations.operations import of_operation
-from jaxnet.check.alterations.places import Counterparts, Places, carries, dependent, runs
+from jaxnet.check.alterations.places import Counterparts, Places, runs
 from jaxnet.check.alterations.slopes import of_functions, of_stretches
 from jaxnet.check.alterations.vectors import of_vectors
 from jaxnet.check.replay import Operation, Replay, Rule, right_rule
@@ -27,9 +27,8 @@ FEW = 16
 def alterations(replay: Replay) -> Iterator[Alteration]:
     """All alterations of a loss, each for all runs of a place in the source and for single runs."""
     places = Places(replay)
-    moving = dependent(replay)
     parts = Counterparts(replay)
-    for ops in _groups(replay, moving):
+    for ops in _groups(replay):
         for made, rules in _made(ops, replay):
             altered = [op for op in ops if op.index in rules]
             yield applied(made, altered, places, rules)
@@ -41,18 +40,18 @@ def alterations(replay: Replay) -> Iterator[Alteration]:
         yield from _with_other_factors(ops, replay, places, parts)
         yield from _shifted(ops, replay, places)
     yield from _of_carries(replay, places)
-    yield from of_functions(replay, moving, places)
-    yield from of_stretches(replay, moving, places)
-    yield from of_vectors(replay, moving, places)
-    yield from of_averages(replay, places, moving)
-    yield from of_other_losses(replay, places, moving)
+    yield from of_functions(replay, places)
+    yield from of_stretches(replay, places)
+    yield from of_vectors(replay, places)
+    yield from of_averages(replay, places)
+    yield from of_other_losses(replay, places)
 
 
-def _groups(replay: Replay, moving: set[int]) -> Iterator[list[Operation]]:
+def _groups(replay: Replay) -> Iterator[list[Operation]]:
     """Operations that a person writes as one: the runs of a loop, all calls of a function."""
     by_line: dict[tuple[str, str, int], list[list[Operation]]] = {}
     for ops in runs(replay.operations):
-        ops = [op for op in ops if carries(op, replay, moving)]
+        ops = [op for op in ops if op.outputs[0] in replay.moving]
         if ops:
             yield ops
             if ops[0].frames:
@@ -157,13 +156,12 @@ def _shifted(ops: list[Operation], replay: Replay, places: Places) -> Iterator[A
     """A product in a loop whose gradient takes the operand of the step before or after."""
     if len(ops) < 2 or ops[0].name not in ("dot_general", "mul"):
         return
-    made_by = {o: op for op in replay.operations for o in op.outputs}
     for i in range(2):
         numbers = [op.inputs[i] for op in ops]
         if len(set(numbers)) < len(numbers):
             continue
         after, before = numbers[1:], numbers[:-1]
-        maker = made_by.get(numbers[-1])
+        maker = replay.made_by.get(numbers[-1])
         same = [
             op
             for op in replay.operations

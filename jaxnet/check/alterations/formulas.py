@@ -76,10 +76,10 @@ def _said(weights: Mapping[str, float]) -> str:
     return said
 
 
-def formulas(replay: Replay, moving: set[int]) -> Iterator[Formula]:
+def formulas(replay: Replay) -> Iterator[Formula]:
     """The functions that a loss applies, and what their derivatives may be made of."""
     places = Places(replay)
-    scalars = {(a.op.index, a.function.name): a for a in applied_functions(replay, moving)}
+    scalars = {(a.op.index, a.function.name): a for a in applied_functions(replay)}
     for ops, name in _groups(scalars):
         group = [scalars[op.index, name] for op in ops]
         f = group[0].function
@@ -91,7 +91,7 @@ def formulas(replay: Replay, moving: set[int]) -> Iterator[Formula]:
         does = f"takes {{}} for the derivative of y = {name}, at x"
         code = "wrong_loss" if at_head else "wrong_derivative"
         yield Formula(code, does, f"its derivative, {f.due}", places.of(ops), terms, 2)
-    vectors = {(a.op.index, a.function.name): a for a in applied_vectors(replay, moving)}
+    vectors = {(a.op.index, a.function.name): a for a in applied_vectors(replay)}
     for ops, name in _groups(vectors):
         of_group = [vectors[op.index, name] for op in ops]
         terms = {

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxnet.check.alterations.alteration import said_operation
-from jaxnet.check.alterations.places import Places, dependent, runs
+from jaxnet.check.alterations.places import Places, runs
 from jaxnet.check.primitives import reduced
 from jaxnet.check.replay import Operation, Replay, backward, gradient, rerun
 
@@ -62,10 +62,10 @@ class OtherForward:
 
 def other_forwards(replay: Replay) -> Iterator[OtherForward]:
     """Losses that lack one operation, in all runs of its place in the source."""
-    places, moving = Places(replay), dependent(replay)
+    places = Places(replay)
     found = (
         OtherForward(
-            "wrong_point" if ops[0].outputs[0] in moving else "wrong_loss",
+            "wrong_point" if ops[0].outputs[0] in replay.moving else "wrong_loss",
             places.of(ops),
             f"leaves {said} out",
             {op.index: left_out for op in ops},

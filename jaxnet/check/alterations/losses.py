@@ -9,30 +9,29 @@ from jaxnet.check.alterations.alteration import Alteration
 from jaxnet.check.alterations.functions import sigmoid
 from jaxnet.check.alterations.places import Places
 from jaxnet.check.alterations.vectors import softmax
-from jaxnet.check.replay import LINEAR_IN_LOSS, Operation, Replay, right_rule
+from jaxnet.check.replay import Operation, Replay, right_rule
 
 
-def of_other_losses(replay: Replay, places: Places, moving: set[int]) -> Iterator[Alteration]:
+def of_other_losses(replay: Replay, places: Places) -> Iterator[Alteration]:
     """The gradient that another loss of the same outputs and targets would send back."""
     uses: dict[int, list[Operation]] = {}
     for op in replay.operations:
         for i in op.inputs:
             uses.setdefault(i, []).append(op)
-    made_by = {o: op for op in replay.operations for o in op.outputs}
-    head = head_place(replay, moving)
+    head = head_place(replay)
     own: dict[tuple[str, bytes], list[np.ndarray]] = {}
-    for number in moving & set(made_by):
+    for number in replay.moving & set(replay.made_by):
         value = np.asarray(replay.values[number])
-        for form in _forms(replay, made_by[number], value, moving) if value.ndim else ():
+        for form in _forms(replay, replay.made_by[number], value) if value.ndim else ():
             if _is_this_loss(replay, number, form.slope):
                 own.setdefault((form.said, form.target), []).append(value.ravel())
     last = max((op.outputs[0] for op in replay.operations if op.name in PRODUCTS), default=0)
-    for number in sorted(moving, reverse=True):
+    for number in sorted(replay.moving, reverse=True):
         value = replay.values[number]
-        if np.ndim(value) == 0 or number not in made_by or number not in uses:
+        if np.ndim(value) == 0 or number not in replay.made_by or number not in uses:
             continue
-        op = made_by[number]
-        for said, target, slope in _forms(replay, op, value, moving):
+        op = replay.made_by[number]
+        for said, target, slope in _forms(replay, op, value):
             if _is_this_loss(replay, number, slope):
                 continue
             at_own = own.get((said, target), [])
@@ -92,11 +91,10 @@ def _further_slopes(number: int) -> Iterator[tuple[str, Callable[[Replay, Any], 
     yield "the diagonal of softmax's Jacobian", of(lambda v: softmax(v) * (1 - softmax(v)))
 
 
-def head_place(replay: Replay, moving: set[int]) -> str:
+def head_place(replay: Replay) -> str:
     """Where the loss is formed: its last operation that is no sum and no constant factor."""
     for op in reversed(replay.operations):
-        linear = op.name in LINEAR_IN_LOSS and sum(i in moving for i in op.inputs) < 2
-        if op.outputs[0] in moving and not linear and op.frames:
+        if op.outputs[0] in replay.moving and not replay.is_linear(op) and op.frames:
             return op.frames[0]
     return replay.operations[-1].frames[0] if replay.operations else ""
 
@@ -109,7 +107,7 @@ class Form(NamedTuple):
     slope: Callable[[Replay], Any]
 
 
-def _forms(replay: Replay, op: Operation, value: Any, moving: set[int]) -> Iterator[Form]:
+def _forms(replay: Replay, op: Operation, value: Any) -> Iterator[Form]:
     """Derivatives of the common losses by a value, given the arrays it may be compared with."""
     number = op.outputs[0]
 
@@ -123,7 +121,7 @@ def _forms(replay: Replay, op: Operation, value: Any, moving: set[int]) -> Itera
         yield Form("the sign of the error", b"", lambda replay: np.sign(own(replay)))
         yield Form("the cubed error", b"", lambda replay: own(replay) ** 3)
         yield Form("one", b"", lambda replay: np.ones_like(own(replay)))
-    for target in _targets(replay, np.shape(value), moving):
+    for target in _targets(replay, np.shape(value)):
         yield from _differences(own, target)
 
 
@@ -165,11 +163,11 @@ AFTER: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def _targets(replay: Replay, shape: tuple[int, ...], moving: set[int]) -> Iterator[Any]:
+def _targets(replay: Replay, shape: tuple[int, ...]) -> Iterator[Any]:
     """Constant arrays that a value of this shape may be compared with, classes as one-hot rows."""
     seen: set[bytes] = set()
     for i, array in enumerate(replay.values):
-        if i in moving or np.size(array) < 2 or isinstance(array, np.generic):
+        if i in replay.moving or np.size(array) < 2 or isinstance(array, np.generic):
             continue
         array = np.asarray(array) if isinstance(array, np.ndarray) else None
         if array is None:

@@ -51,11 +51,9 @@ def of_operation(op: Operation, replay: Replay) -> Iterator[Made]:
     elif name == "conv_general_dilated":
         yield from _of_paths(op, replay)
         yield from of_convolution(op, replay)
-    elif name in ("loop_row", "slice", "dynamic_slice", "rev", "cumsum"):
-        yield lost_path(without(0), f"the path through {said_operation(op)}", "it too", 5)
-        if name == "cumsum":
-            does = "sums from the front, as in the forward pass"
-            yield Made("wrong_derivative", _summed_forward, does, "the sum from the other end", 3)
+    elif name == "cumsum":
+        does = "sums from the front, as in the forward pass"
+        yield Made("wrong_derivative", _summed_forward, does, "the sum from the other end", 3)
     yield lost_path(lost, f"the path through {said_operation(op)}", "its contribution too", 2)
     yield from _of_ends(op, replay)
 
@@ -254,7 +252,6 @@ def _of_choice(op: Operation, replay: Replay) -> Iterator[Made]:
 
 def _of_reduction(op: Operation, replay: Replay) -> Iterator[Made]:
     said = said_operation(op)
-    yield lost_path(without(0), f"the path through {said}", "its contribution too", 3)
     shape = np.shape(input_of(op, replay))
     n = int(np.prod([shape[i] for i in op.params["axes"]]))
     if op.name == "reduce_sum" and n > 1:
@@ -325,12 +322,10 @@ def _of_broadcast(op: Operation, replay: Replay) -> Iterator[Made]:
             yield Made(
                 "partial_batch", one(which), f"takes the {said} copy only", "the sum over all", 5
             )
-        yield lost_path(without(0), "the path through a copied value", "it too", 5)
 
 
 def _of_gather(op: Operation, replay: Replay) -> Iterator[Made]:
     """Rows looked up more than once, of which the last overwrites the others."""
-    yield lost_path(without(0), "the path through the lookup", "it too", 4)
 
     def overwriting(op: Operation, replay: Replay, dy: Any) -> Any:
         table = replay.values[op.inputs[0]]

@@ -1,9 +1,9 @@
 """Where an operation stands in the source, and what plays the same part in every run of a loop."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from jaxnet.check.replay import Operation, Replay, is_float
+from jaxnet.check.replay import Operation, Replay
 
 
 class Places:
@@ -95,25 +95,11 @@ def _period(names: Sequence[Signature]) -> int:
     return n
 
 
-def dependent(replay: Replay) -> set[int]:
-    """The numbers of the values that depend on the parameters."""
-    moving = {i for i in replay.parameters if is_float(replay.values[i])}
-    for op in replay.operations:
-        if any(i in moving for i in op.inputs):
-            moving.update(o for o in op.outputs if is_float(replay.values[o]))
-    return moving
-
-
-def carries(op: Operation, replay: Replay, moving: set[int]) -> bool:
-    """Whether a cotangent passes through an operation to a parameter."""
-    return op.outputs[0] in moving
-
-
-def made_through_copies(made_by: Mapping[int, Operation], number: int) -> Operation | None:
+def made_through_copies(replay: Replay, number: int) -> Operation | None:
     """The operation that made a value, behind copies of it."""
-    op = made_by.get(number)
+    op = replay.made_by.get(number)
     while op is not None and op.name in (
         "broadcast_in_dim", "reshape", "convert_element_type", "expand_dims", "squeeze", "copy",
     ):  # fmt: skip
-        op = made_by.get(op.inputs[0])
+        op = replay.made_by.get(op.inputs[0])
     return op

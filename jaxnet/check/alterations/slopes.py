@@ -27,10 +27,10 @@ class Applied:
     composite: bool = False
 
 
-def of_functions(replay: Replay, moving: set[int], places: Places) -> Iterator[Alteration]:
+def of_functions(replay: Replay, places: Places) -> Iterator[Alteration]:
     """The alterations of all functions of one number, whether called or written out."""
     parts = Counterparts(replay)
-    found = applied_functions(replay, moving)
+    found = applied_functions(replay)
     by_op = {(a.op.index, a.function.name): a for a in found}
     for ops in (*runs(replay.operations), *_same_line([a.op for a in found])):
         for name in dict.fromkeys(n for op in ops for n in _names(by_op, op)):
@@ -95,14 +95,14 @@ STRETCH = 4
 """Operations that a stretch may have."""
 
 
-def of_stretches(replay: Replay, moving: set[int], places: Places) -> Iterator[Alteration]:
+def of_stretches(replay: Replay, places: Places) -> Iterator[Alteration]:
     """Several operations in a row, entry by entry, whose derivatives are left out together."""
     behind = {
         op.outputs[0]: inputs[0]
         for op in replay.operations
-        if op.outputs[0] in moving
+        if op.outputs[0] in replay.moving
         and op.name in ELEMENTWISE
-        and len(inputs := [i for i in dict.fromkeys(op.inputs) if i in moving]) == 1
+        and len(inputs := [i for i in dict.fromkeys(op.inputs) if i in replay.moving]) == 1
         and np.shape(replay.values[inputs[0]]) == np.shape(replay.values[op.outputs[0]])
     }
     names = {op.outputs[0]: op.name for op in replay.operations}
@@ -151,15 +151,15 @@ def _names(by_op: Mapping[tuple[int, str], Applied], op: Operation) -> list[str]
     return [name for index, name in by_op if index == op.index]
 
 
-def applied_functions(replay: Replay, moving: set[int]) -> list[Applied]:
+def applied_functions(replay: Replay) -> list[Applied]:
     """Where a loss applies a function of one number, found by its values."""
     roots: dict[int, list[int]] = {}
     found = []
     for op in replay.operations:
         y = op.outputs[0]
-        if y not in moving or not _entry_by_entry(op, replay):
+        if y not in replay.moving or not _entry_by_entry(op, replay):
             continue
-        inputs = [i for i in dict.fromkeys(op.inputs) if i in moving]
+        inputs = [i for i in dict.fromkeys(op.inputs) if i in replay.moving]
         own = [[i, *roots.get(i, [])] for i in inputs]
         roots[y] = [r for r in own[0] if all(r in other for other in own[1:])][:12]
         value = replay.values[y]

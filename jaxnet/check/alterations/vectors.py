@@ -4,7 +4,7 @@ A loss may call softmax or standardise by a function, or write it out; the funct
 by its values. For y = f(x) along an axis, a slip gives the cotangent of x from that of y.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -296,9 +296,9 @@ class AppliedVector(NamedTuple):
     op: Operation
 
 
-def of_vectors(replay: Replay, moving: set[int], places: Places) -> Iterator[Alteration]:
+def of_vectors(replay: Replay, places: Places) -> Iterator[Alteration]:
     """Wrong Jacobians of the functions of whole vectors."""
-    found = {a.op.index: a for a in applied_vectors(replay, moving)}
+    found = {a.op.index: a for a in applied_vectors(replay)}
     for ops in together([a.op for a in found.values()]):
         for name in dict.fromkeys(found[op.index].function.name for op in ops):
             group = [found[op.index] for op in ops if found[op.index].function.name == name]
@@ -333,22 +333,21 @@ def jacobian_of(a: AppliedVector, dx: Jacobian) -> Local:
     return rule
 
 
-def applied_vectors(replay: Replay, moving: set[int]) -> Iterator[AppliedVector]:
+def applied_vectors(replay: Replay) -> Iterator[AppliedVector]:
     """Where a loss applies a function to whole vectors, found by its values."""
-    made_by = {o: op for op in replay.operations for o in op.outputs}
     for op in replay.operations:
         y = op.outputs[0]
-        if op.name not in LAST or y not in moving:
+        if op.name not in LAST or y not in replay.moving:
             continue
         value = np.asarray(replay.values[y])
-        for x in _behind(y, made_by, moving):
+        for x in _behind(y, replay):
             found = _recognised(np.asarray(replay.values[x]), value)
             if found is not None:
                 yield AppliedVector(*found, x, y, op)
                 break
 
 
-def _behind(y: int, made_by: Mapping[int, Operation], moving: set[int]) -> list[int]:
+def _behind(y: int, replay: Replay) -> list[int]:
     """The values a few operations behind one, the nearest first."""
     seen: dict[int, None] = {}
     edge = [y]
@@ -356,9 +355,9 @@ def _behind(y: int, made_by: Mapping[int, Operation], moving: set[int]) -> list[
         edge = [
             i
             for number in edge
-            if number in made_by
-            for i in made_by[number].inputs
-            if i in moving and i not in seen
+            if number in replay.made_by
+            for i in replay.made_by[number].inputs
+            if i in replay.moving and i not in seen
         ]
         seen |= dict.fromkeys(edge)
         if len(seen) > 2 * FAR:

@@ -7,7 +7,7 @@ import numpy as np
 from jaxnet.check.causes.cause import Cause
 from jaxnet.check.causes.relations import batch_size
 from jaxnet.check.replay import Operation, Replay, Rule, altered_gradient, right_rule
-from jaxnet.check.search import moving_leaves, replays_of, same
+from jaxnet.check.search import replays_of, same
 from jaxnet.check.witness import Sample, Subject
 
 
@@ -26,8 +26,7 @@ def of_partial_batch(
         rows = row_gradients(replay, n)
         if rows is None:
             return None
-        moving = moving_leaves(sample)
-        flat = [np.concatenate([row[moving[k]].ravel() for k in left]) for row in rows]
+        flat = [np.concatenate([row[k].ravel() for k in left]) for row in rows]
         columns.append(np.stack(flat, axis=1))
         target.append(np.concatenate([np.asarray(sample.given[k]).ravel() for k in left]))
     a, b = np.concatenate(columns), np.concatenate(target)

@@ -51,8 +51,10 @@ def diagnose(
         rest = [relation(s, samples, k, close) or mismatch(s, samples, k) for k in left]
         return merged([*causes, *rest])
     filled = (_never_filled(s, samples, cause, close) or [cause] for cause in found)
-    told = {(cause.code, cause.leaves): cause for several in filled for cause in several}
-    return [*causes, *told.values()]
+    told = [cause for several in filled for cause in several]
+    # A path with several operations is lost at each of them, but its entries are missing once.
+    entries = {c.leaves: c for c in told if c.code == "partial_entries"}
+    return [*causes, *(c for c in told if entries.get(c.leaves, c) is c)]
 
 
 def _searched(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from jaxnet.check.causes.cause import Cause, at_points, said_name
-from jaxnet.check.replay import Replay, is_float
+from jaxnet.check.replay import Replay
 from jaxnet.check.search import common_factor, replays_of
 from jaxnet.check.witness import Sample, Subject, floats
 
@@ -68,8 +68,7 @@ def _penalty_due(s: Subject, samples: list[Sample], k: int) -> float:
 
 def penalty_place(replay: Replay, leaves: Sequence[int]) -> str | None:
     """Where the loss has a penalty on these leaves, or on any."""
-    count = sum(is_float(replay.values[i]) for i in replay.parameters)
-    for k in (*leaves, *range(count)):
+    for k in (*leaves, *range(len(replay.parameters))):
         own = through_copies(replay, k)
         for op in replay.operations:
             if op.name in ("integer_pow", "square", "mul", "abs") and set(op.inputs) <= own:
@@ -79,8 +78,7 @@ def penalty_place(replay: Replay, leaves: Sequence[int]) -> str | None:
 
 def through_copies(replay: Replay, k: int) -> set[int]:
     """The numbers of the values that are the k-th parameter, reshaped or copied."""
-    moving = [i for i in replay.parameters if is_float(replay.values[i])]
-    own = {moving[k]}
+    own = {replay.parameters[k]}
     for op in replay.operations:
         if op.name in ("reshape", "transpose", "copy", "squeeze") and op.inputs[0] in own:
             own.add(op.outputs[0])

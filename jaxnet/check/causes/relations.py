@@ -135,7 +135,7 @@ def factor_meaning(s: Subject, factor: float) -> str:
         numbers |= {f"N, the {rows} rows of the batch": rows, f"1/N for the {rows} rows": 1 / rows}
         numbers |= {f"2N for {rows} rows": 2 * rows, f"2/N for {rows} rows": 2 / rows}
         numbers |= {f"N/2 for {rows} rows": rows / 2, f"1/(2N) for {rows} rows": 1 / (2 * rows)}
-    for m in widths:
+    for m in widths - {0, 1}:
         numbers |= {f"{m} outputs": float(m), f"1/{m}, one over the outputs": 1 / m}
         if rows:
             numbers |= {f"rows x outputs, {rows} x {m}": float(rows * m)}
@@ -159,7 +159,6 @@ def _layouts(
     if len(shape) < 2:
         return
     yield "transposed", lambda t: t.T.reshape(shape)
-    yield "flattened in the wrong order", lambda t: t.reshape(shape, order="F").reshape(shape)
     yield "flattened in the wrong order", lambda t: t.ravel(order="F").reshape(shape)
     yield "flattened in the wrong order", lambda t: t.ravel().reshape(shape, order="F")
     for axis in range(len(shape)):

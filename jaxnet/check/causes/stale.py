@@ -8,7 +8,6 @@ import numpy as np
 
 from jaxnet.check.causes.cause import Cause
 from jaxnet.check.replay import Operation, Replay, Rule, altered_gradient, right_rule
-from jaxnet.check.search import moving_leaves
 from jaxnet.check.witness import Sample, Subject, floats, with_floats
 
 Stale: TypeAlias = Callable[[int, float], list[np.ndarray]]
@@ -87,8 +86,7 @@ def _stale_ways(
     def on_the_way_back(moved: list[int]) -> tuple[None, Stale]:
         def at(point: int, rate: float) -> list[np.ndarray]:
             rules = _with_moved_weights(replays[point], samples[point], rate, moved)
-            leaves = altered_gradient(replays[point], rules)
-            return [leaves[j] for j in moving_leaves(samples[point])]
+            return altered_gradient(replays[point], rules)
 
         return None, at
 
@@ -153,8 +151,7 @@ def _with_moved_weights(
     replay: Replay, sample: Sample, rate: float, moved: list[int]
 ) -> dict[int, Rule]:
     """Products whose other factor gets its gradient with weights that have moved already."""
-    numbers = {k: replay.parameters[j] for k, j in enumerate(moving_leaves(sample))}
-    places = {numbers[k]: k for k in moved}
+    places = {replay.parameters[k]: k for k in moved}
 
     def rule(op: Operation, replay: Replay, dy: Any) -> Any:
         cts = list(right_rule(op, replay, dy))

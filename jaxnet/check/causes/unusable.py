@@ -25,7 +25,7 @@ def unusable(s: Subject, samples: list[Sample], wrong: list[int]) -> Iterator[Ca
         elif given.shape != true.shape:
             yield _of_shape(name, k, given, true)
         elif not all(np.isfinite(np.asarray(x.given[k])).all() for x in samples):
-            bad = ~np.isfinite(given)
+            bad = np.any([~np.isfinite(np.asarray(x.given[k])) for x in samples], axis=0)
             yield Cause(
                 "nonfinite",
                 (k,),
@@ -38,10 +38,8 @@ def unusable(s: Subject, samples: list[Sample], wrong: list[int]) -> Iterator[Ca
 
 def _of_shape(name: str, k: int, given: np.ndarray, true: np.ndarray) -> Cause:
     said = f"The gradient of {name} has shape {given.shape}; {name} has {true.shape}."
-    if (
-        given.size == true.size
-        and given.ndim == true.ndim
-        and np.allclose(given.T, true, rtol=1e-4)
+    if given.T.shape == true.shape and np.allclose(
+        given.T, true, rtol=1e-4, atol=1e-6 * np.abs(true).max(initial=0)
     ):
         return Cause("transpose", (k,), f"{said} It is transposed.", "Return its transpose.")
     if given.ndim > true.ndim:
@@ -71,15 +69,13 @@ OVERFLOW = 80.0
 
 def singular_place(replay: Replay, k: int) -> str | None:
     """Where the loss is singular but for a guard, or would overflow, on the way from a leaf."""
-    moving = [i for i in replay.parameters if is_float(replay.values[i])]
-    reached = {moving[k]}
-    made_by = {o: op for op in replay.operations for o in op.outputs}
+    reached = {replay.parameters[k]}
     overflowing = None
     for op in replay.operations:
         if not reached & set(op.inputs):
             continue
         reached.update(op.outputs)
-        if op.frames and op.name in SINGULAR and _guarded(op, replay, made_by, reached):
+        if op.frames and op.name in SINGULAR and _guarded(op, replay, reached):
             return op.frames[0]
         x = np.asarray(replay.values[op.inputs[0]])
         large = op.name in EXPONENTIAL and np.abs(x[np.isfinite(x)]).max(initial=0) > OVERFLOW
@@ -88,14 +84,12 @@ def singular_place(replay: Replay, k: int) -> str | None:
     return overflowing
 
 
-def _guarded(
-    op: Operation, replay: Replay, made_by: dict[int, Operation], reached: set[int]
-) -> bool:
+def _guarded(op: Operation, replay: Replay, reached: set[int]) -> bool:
     """Whether the argument is at its singularity, or would be without a sum, choice or bound."""
     number = op.inputs[SINGULAR[op.name]]
     if not (np.asarray(replay.values[number]) > 0).all() and op.name != "div":
         return True
-    guard = made_through_copies(made_by, number)
+    guard = made_through_copies(replay, number)
     if guard is None or guard.name not in ("add", "max", "select_n", "clamp"):
         return not np.asarray(replay.values[number]).all()
     return any(
