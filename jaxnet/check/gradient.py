@@ -17,7 +17,7 @@ from jaxnet.check.sampled import (
     restricted,
     unusable_sample,
 )
-from jaxnet.check.told import directions_note, told, told_alone, unsteady, witness_notes
+from jaxnet.check.told import changing, directions_note, told, told_alone, unsteady, witness_notes
 from jaxnet.check.truth import sample, truth_of
 from jaxnet.check.uses import uses
 from jaxnet.check.witness import Subject, floats, subject
@@ -75,6 +75,8 @@ def gradient(
     with jax.enable_x64(True), np.errstate(all="ignore"):
         tell("tracing")
         s = subject(loss, grad, params, args)
+        if s.changed:
+            return changing(s)
         if s.unsteady:
             return unsteady(s)
         entries = chosen_entries(s)
@@ -89,7 +91,7 @@ def assert_gradient(
     """Raise an AssertionError with the report of `gradient` if the gradient is not right."""
     report = gradient(loss, grad, params, *args)
     if not report.ok:
-        raise AssertionError(f"\n{report}")
+        raise AssertionError(str(report))
 
 
 def _examined(s: Subject, tell: Callable[[str], None]) -> Report:

@@ -86,7 +86,7 @@ class Report:
         """The report in colour, for rich."""
         text, console = require("rich.text", "command"), require("rich.console", "command")
         table = require("rich.table", "command").Table(
-            box=require("rich.box", "command").SIMPLE_HEAD, pad_edge=False
+            box=require("rich.box", "command").SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0)
         )
         for i, heading in enumerate(self.header):
             table.add_column(heading, overflow="fold", justify="left" if i == 0 else "right")
@@ -147,7 +147,8 @@ def _table(header: tuple[str, ...], rows: tuple[tuple[str, ...], ...]) -> str:
 
 def _finding(number: int, finding: Finding) -> str:
     """A finding in plain text: its code and leaves, what is the case, the line, what to do."""
-    leaves = f" in {', '.join(finding.leaves)}" if finding.leaves else ""
+    names = ", ".join(leaf or "params" for leaf in finding.leaves)
+    leaves = f" in {names}" if names else ""
     lines = [f"{number}. {finding.code}{leaves}", f"   {finding.message}"]
     lines += [f"   {line}" for line in quoted(finding.where)]
     if finding.evidence:

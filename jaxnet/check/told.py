@@ -75,7 +75,22 @@ def unsteady(s: Subject) -> Report:
     return Report(title, (), (), (finding,), s.notes)
 
 
+def changing(s: Subject) -> Report:
+    """The report on a loss or a gradient that writes into the arrays it is given."""
+    what = ", ".join(s.changed)
+    finding = Finding(
+        code="mismatch",
+        leaves=(),
+        message=f"loss or grad changes {what} in place, so later calls see other numbers.",
+        fix="Work on a copy: x = x - y makes a new array, x -= y writes into the old one.",
+    )
+    title = "loss or grad changes the arrays that it is given: nothing to compare"
+    return Report(title, (), (), (finding,), s.notes)
+
+
 def _title(wrong: set[int], count: int) -> str:
+    if count == 1:
+        return f"the gradient is {'wrong' if wrong else 'right'}"
     if not wrong:
         return f"the gradient is right in all {count} leaves"
     return f"the gradient is wrong in {len(wrong)} of {count} leaves"
@@ -121,7 +136,7 @@ def _row(leaf: Leaf, traced: bool) -> tuple[str, ...]:
     numbers = (leaf.yours, leaf.autodiff, leaf.differences) if traced else (
         leaf.yours, leaf.differences)  # fmt: skip
     return (
-        leaf.leaf,
+        leaf.leaf or "params",
         str(leaf.shape),
         "-" if leaf.error is None else f"{leaf.error:.1e}",
         f"{leaf.detects:.1e}",

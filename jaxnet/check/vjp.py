@@ -92,7 +92,7 @@ def assert_vjp(f: Callable[..., Any], f_vjp: Callable[..., Any], *args: Any) -> 
     """Raise an AssertionError with the report of `vjp` if the pull-back is not right."""
     report = vjp(f, f_vjp, *args)
     if not report.ok:
-        raise AssertionError(f"\n{report}")
+        raise AssertionError(str(report))
 
 
 def layer(layer: Layer, params: Params, x: Any, key: Array | None = None) -> Report:
@@ -114,7 +114,8 @@ def layer(layer: Layer, params: Params, x: Any, key: Array | None = None) -> Rep
         TypeError: layer is no `Layer`, or backward does not give (dparams, dx).
         ValueError: forward is not finite there.
     """
-    return vjp(*_as_vjp(layer, key), params, x)
+    report = vjp(*_as_vjp(layer, key), params, x)
+    return replace(report, title=report.title.replace("the VJP", "the layer's backward"))
 
 
 def assert_layer(layer: Layer, params: Params, x: Any, key: Array | None = None) -> None:

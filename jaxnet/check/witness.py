@@ -54,12 +54,16 @@ class Subject(NamedTuple):
     own_grad: Callable[..., Any]
     own_loss: Callable[..., Any]
     unsteady: str
+    changed: tuple[str, ...]
 
 
 def subject(
     loss: Callable[..., Any], grad: Callable[..., Any], params: Any, args: tuple[Any, ...]
 ) -> Subject:
     """Prepare an examination; called under `jax.enable_x64`."""
+    if not all(map(callable, (loss, grad))):
+        kinds = f"{type(loss).__name__} and {type(grad).__name__}"
+        raise TypeError(f"check.gradient: loss and grad must be functions, got {kinds}")
     params64, args64 = wide(params), tuple(wide(arg) for arg in args)
     names = [name for name, leaf in named(params64) if is_float(leaf)]
     _refuse_other_params(params64, names)
@@ -79,8 +83,11 @@ def subject(
         grad_of = lambda p: grad(_like(p, params), *args)  # noqa: E731
         answer = grad_of(params64)
         notes.append(f"grad does not take float64 ({type(error).__name__}); it got the types given")
+    changed = _changed((params64, args64), (wide(params), tuple(wide(arg) for arg in args)))
     unsteady = ""
-    if not _steady(loss_of, params64, closed):
+    if changed:
+        params64, args64 = wide(params), tuple(wide(arg) for arg in args)
+    elif not _steady(loss_of, params64, closed):
         unsteady = "loss"
     elif not _steady(grad_of if program is None else lambda p: grad(p, *args64), params64, program):
         unsteady = "grad"
@@ -97,7 +104,16 @@ def subject(
         own_grad=grad,
         own_loss=loss,
         unsteady=unsteady,
+        changed=changed,
     )
+
+
+def _changed(after: tuple[Any, Any], before: tuple[Any, Any]) -> tuple[str, ...]:
+    """The arrays that loss and grad have written into, by name."""
+    names = [f"params {name}".strip() for name, _ in named(after[0])]
+    names += [f"argument {name}" for name, _ in named(after[1])]
+    pairs = zip(names, jax.tree.leaves(after), jax.tree.leaves(before), strict=True)
+    return tuple(name for name, a, b in pairs if not _same_numbers(a, b))
 
 
 def _refuse_other_params(params: Any, names: list[str]) -> None:
@@ -143,10 +159,13 @@ def traced(loss: Callable[[Any], Any], params: Any) -> core.ClosedJaxpr | None:
     """The loss as JAX traces it, or None if it is none that JAX can trace."""
     closed = _trace(loss, params)
     if closed is not None and [aval.shape for aval in closed.out_avals] != [()]:
-        raise ValueError(
-            "check.gradient: loss must give one number, got "
-            f"{', '.join(str(aval.shape) for aval in closed.out_avals)}; return its sum or mean"
-        )
+        shapes = [aval.shape for aval in closed.out_avals]
+        got, fix = f"an array of shape {shapes[0]}" if shapes else "None", "return its sum or mean"
+        if not shapes:
+            fix = "has it no return?"
+        if len(shapes) > 1:
+            got, fix = f"{len(shapes)} arrays", "return the loss alone"
+        raise ValueError(f"check.gradient: loss must give one number, got {got}; {fix}")
     return closed
 
 
@@ -236,16 +255,16 @@ def with_floats(params: Any, moving: Sequence[Any]) -> Any:
 
 
 def wide(tree: Any) -> Any:
-    """Floating-point arrays and numbers in float64, NumPy's as NumPy's; all else as it is."""
+    """A copy with floating-point numbers in float64, NumPy's as NumPy's; all else as it is."""
 
     def widened(leaf: Any) -> Any:
         if isinstance(leaf, float):
             return np.float64(leaf)
         if not isinstance(leaf, np.ndarray | np.generic | jax.Array) or not is_float(leaf):
-            return leaf
+            return leaf.copy() if isinstance(leaf, np.ndarray) else leaf
         if isinstance(leaf, jax.Array):
             return jnp.asarray(leaf, np.float64)
-        return np.asarray(leaf, np.float64)
+        return np.array(leaf, np.float64)
 
     return jax.tree.map(widened, tree)
 
@@ -307,7 +326,8 @@ def align(answer: Any, params: Any) -> list[Any]:
         return [by_name[name] for name in floats]
     unknown = sorted(set(by_name) - {name for name, _ in named(params)})
     leaves = jax.tree.leaves(answer)
-    if unknown and len(leaves) == len(floats):  # a list for a tuple, or the like
+    plain = isinstance(answer, tuple | list) and not isinstance(params, dict)
+    if unknown and plain and len(leaves) == len(floats):  # a tuple for a record, or the like
         return leaves
     if unknown:
         hint = ""
@@ -315,6 +335,7 @@ def align(answer: Any, params: Any) -> list[Any]:
             hint = "; it looks like (value, gradient): return the gradient alone"
         raise TypeError(
             "check.gradient: grad must give a tree like params, with the leaves "
-            f"{', '.join(floats)}, got {', '.join(by_name)}{hint}"
+            f"{', '.join(map(repr, floats))}, got {type(answer).__name__} with "
+            f"{', '.join(map(repr, by_name))}{hint}"
         )
     return [by_name.get(name) for name in floats]

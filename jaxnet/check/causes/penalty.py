@@ -24,6 +24,8 @@ def of_penalty(s: Subject, samples: list[Sample], k: int, close: float) -> Cause
         found = due + c / power
         if abs(found) < 1e-3 * abs(due):
             found = 0.0
+        if not due and found < 0:  # one that is written in a way that is not recognised
+            due, found = -found, 0.0
         name = said_name(s, k)
         what = (
             f"has no penalty on {name}, which the loss has"
@@ -37,7 +39,8 @@ def of_penalty(s: Subject, samples: list[Sample], k: int, close: float) -> Cause
             (k,),
             f"The gradient {what}: it is off by {c:.6g} times "
             f"{'the parameters' if power == 2.0 else 'their signs'}.",
-            f"Subtract {c:.6g} times {'the parameters' if power == 2.0 else 'their signs'}; "
+            f"{'Subtract' if c > 0 else 'Add'} {abs(c):.6g} times "
+            f"{'the parameters' if power == 2.0 else 'their signs'}; "
             f"for a penalty of c times the {said} weights the gradient is "
             f"{'2 c w' if power == 2.0 else 'c sign(w)'}.",
             {"found": found, "due": due},

@@ -156,6 +156,8 @@ def _layouts(
     shape: tuple[int, ...],
 ) -> Iterator[tuple[str, Callable[[np.ndarray], np.ndarray]]]:
     """Ways to put the entries of an array of this shape in the wrong order."""
+    if len(shape) == 1 and shape[0] > 2:
+        yield "in the reverse order", np.flip
     if len(shape) < 2:
         return
     yield "transposed", lambda t: t.T.reshape(shape)
