@@ -92,7 +92,6 @@ _SIGMOID = Function(
         Slip("1 - s^2, which is tanh's,", lambda y: 1 - y**2, True),
         Slip("s (1 + s)", lambda y: y * (1 + y), True),
         Slip("s^2", lambda y: y**2, True),
-        Slip("s - 1", lambda y: y - 1, True),
         Slip("(1 - s)^2", lambda y: (1 - y) ** 2, True),
         Slip("s^2 (1 - s)", lambda y: y**2 * (1 - y), True),
         Slip("s (1 - s)^2", lambda y: y * (1 - y) ** 2, True),
