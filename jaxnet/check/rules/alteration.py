@@ -15,13 +15,16 @@ class Options:
     """The hyperparameters of a run, as attributes, and which alterations it has.
 
     An alteration is named "kind" or "kind:part"; `options("kind", "part")` says whether it is on.
-    What is asked is remembered: that is how the search knows which alterations a rule has.
+    With `remember` what is asked is kept: that is how the search knows which alterations a rule
+    has.
     """
 
-    def __init__(self, hyper: Mapping[str, Any], on: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self, hyper: Mapping[str, Any], on: frozenset[str] = frozenset(), remember: bool = False
+    ) -> None:
         self.hyper = dict(hyper)
         self.on = on
-        self.asked: dict[str, None] = {}
+        self.asked: dict[str, None] | None = {} if remember else None
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -30,8 +33,10 @@ class Options:
             raise AttributeError(name) from None
 
     def __call__(self, kind: str, part: str = "") -> bool:
+        """Whether the alteration "kind", or "kind:part", is on."""
         name = f"{kind}:{part}" if part else kind
-        self.asked[name] = None
+        if self.asked is not None:
+            self.asked[name] = None
         return name in self.on
 
     def get(self, name: str, default: Any) -> Any:
@@ -99,6 +104,7 @@ class Memory:
         self.resets = [name.split(":", 1)[1] for name in o.on if name.startswith("reset:")]
         self.shares = [name.split(":", 1)[1] for name in o.on if name.startswith("share:")]
         self.by_shape: dict[Any, State] = {}
+        self.common: dict[Any, Any] = {}
 
     def of(self, i: int, x: Any) -> State:
         """The state of leaf i at the start of its step."""
@@ -109,19 +115,20 @@ class Memory:
             s.pop(name, None)
         if self.one:
             return s
-        common = self.by_shape.setdefault(x.shape, {})
         if o("share"):
-            return common
+            return self.by_shape.setdefault(x.shape, {})
         for name in self.shares:
-            if name in common:
-                s[name] = common[name]
+            for shape in (x.shape, ()):
+                if (name, shape) in self.common:
+                    s[name] = self.common[name, shape]
         return s
 
     def after(self, i: int, x: Any) -> None:
         """Hand on what the leaf's step has written and others share."""
         for name in self.shares:
             if not self.one and name in self.kept[i]:
-                self.by_shape[x.shape][name] = self.kept[i][name]
+                value = self.kept[i][name]
+                self.common[name, np.shape(value)] = value
 
 
 def _updates(
@@ -137,7 +144,11 @@ def _updates(
     if o("clock_guarded"):
         t = max(t - 1, 1)
     wd, inside = _decay(equations, o)
-    grads = [g + wd["coupled"] * x for g, x in zip(grads, xs, strict=True)] if wd["coupled"] else grads
+    if o("sign_of_gradient"):
+        grads = [-g for g in grads]
+    grads = (
+        [g + wd["coupled"] * x for g, x in zip(grads, xs, strict=True)] if wd["coupled"] else grads
+    )
     o.hyper["decay_inside"] = inside
     if equations.tree:
         us = step(grads, xs, memory.of(0, None), t, lr, o)

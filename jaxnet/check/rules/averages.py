@@ -15,11 +15,11 @@ def keep(s: State, name: str, new: Any, o: Options, start: Any = 0.0) -> Any:
     """Write a part of the state, and give the value that the update is made of."""
     old = s.get(name, start)
     s[name] = new
-    return old + np.zeros_like(new) if o("old", name) else new
+    return old + np.zeros_like(new) if o("old") or o("old", name) else new
 
 
 def average(s: State, name: str, value: Any, b: Any, o: Options, start: Any = 0.0) -> Any:
-    """name := b name + (1 - b) value."""
+    """Name := b name + (1 - b) value."""
     weight = 1 - b
     if o("undamped", name):
         weight = 1.0
@@ -42,7 +42,7 @@ def average(s: State, name: str, value: Any, b: Any, o: Options, start: Any = 0.
 def squares(
     s: State, name: str, g: Any, b: Any, o: Options, mean: Any = None, start: Any = 0.0
 ) -> Any:
-    """name := b name + (1 - b) g^2."""
+    """Name := b name + (1 - b) g^2."""
     return average(s, name, square(name, g, o, mean), b, o, start)
 
 
@@ -64,7 +64,7 @@ def square(name: str, g: Any, o: Options, mean: Any = None) -> Any:
 
 
 def total(s: State, name: str, value: Any, o: Options, start: Any = 0.0) -> Any:
-    """name := name + value."""
+    """Name := name + value."""
     old = s.get(name, start)
     for decay in (0.9, 0.99, 0.999, 0.95):
         if o(f"decayed_{decay}", name):
@@ -98,11 +98,11 @@ def correction(b: Any, t: int, o: Options, name: str, other: Any = None) -> Any:
 def corrected(
     s: State, name: str, value: Any, b: Any, t: int, o: Options, other: Any = None
 ) -> Any:
-    """value / (1 - b^t)."""
+    """Value / (1 - b^t)."""
     c = correction(b, t, o, name, other)
     if o("correction_multiplied", name):
         return value * c
-    if o("correction_kept", name):
+    if o("correction_kept") or o("correction_kept", name):
         s[name] = value / c
     return value / c
 
@@ -143,7 +143,7 @@ def root(v: Any, eps: Any, o: Options, inside: bool, eps_root: Any = 0.0, c: Any
 
 
 def quotient(above: Any, below: Any, eps: Any, o: Options) -> Any:
-    """above / below, with what people do to it."""
+    """Above / below, with what people do to it."""
     if o("eps_after_quotient"):
         return above / (below - eps) + eps
     return above / below

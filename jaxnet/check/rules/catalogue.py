@@ -16,7 +16,8 @@ class Named(NamedTuple):
 CATALOGUE: dict[str, Named] = {
     "sign": Named(
         "sign",
-        "Every step goes the other way: the parameters climb. The update is subtracted, x := x - lr d.",
+        "Every step goes the other way: the parameters climb. The update is subtracted, x := x - "
+        "lr d.",
         "Turn the sign of the update.",
     ),
     "sign_of_step": Named(
@@ -24,6 +25,12 @@ CATALOGUE: dict[str, Named] = {
         "The step goes the other way, though the weights decay as they should. It is subtracted, "
         "x := x - lr d.",
         "Turn the sign of the step, not of the decay.",
+    ),
+    "sign_of_gradient": Named(
+        "sign",
+        "The gradient has the wrong sign: the parameters climb. The rule steps against the "
+        "gradient.",
+        "Turn the sign of the gradient.",
     ),
     "way_negative": Named(
         "sign",
@@ -34,7 +41,8 @@ CATALOGUE: dict[str, Named] = {
     # Weight decay.
     "decay_grows": Named(
         "sign",
-        "The weight decay has the wrong sign: the weights grow. It is subtracted, x := x - lr wd x.",
+        "The weight decay has the wrong sign: the weights grow. It is subtracted, x := x - lr wd "
+        "x.",
         "Turn the sign of the decay.",
     ),
     "decay_coupled": Named(
@@ -45,13 +53,15 @@ CATALOGUE: dict[str, Named] = {
     ),
     "decay_decoupled": Named(
         "decoupled_weight_decay",
-        "The weights decay beside the step, x := x - lr wd x. The rule has an L2 term: wd x belongs "
+        "The weights decay beside the step, x := x - lr wd x. The rule has an L2 term: wd x "
+        "belongs "
         "to the gradient.",
         "Add wd x to the gradient before anything else.",
     ),
     "decay_outside": Named(
         "decoupled_weight_decay",
-        "The weights decay beside the step. The rule has wd x inside of what the trust ratio scales.",
+        "The weights decay beside the step. The rule has wd x inside of what the trust ratio "
+        "scales.",
         "Add wd x before the ratio is taken.",
     ),
     "decay_after_ratio": Named(
@@ -110,6 +120,12 @@ CATALOGUE: dict[str, Named] = {
         "The bias correction of {part} is missing. It starts at 0 and is too small by 1 - b^t.",
         "Divide {part} by 1 - b^t, with t = 1 in the first step.",
     ),
+    "rectified_uncorrected": Named(
+        "no_bias_correction",
+        "The rectified steps take the averages without bias correction. They are too small by "
+        "1 - b^t.",
+        "Divide each average by 1 - b^t.",
+    ),
     "warmup_uncorrected": Named(
         "no_bias_correction",
         "The steps before the rectification take m without its bias correction. They are due with "
@@ -144,7 +160,8 @@ CATALOGUE: dict[str, Named] = {
     ),
     "correction_guarded": Named(
         "bias_correction_off_by_one",
-        "The bias correction of {part} is one step late. The first step has t = 1, the second t = 2.",
+        "The bias correction of {part} is one step late. The first step has t = 1, the second t "
+        "= 2.",
         "Raise the counter before it is used.",
     ),
     "correction_now": Named(
@@ -242,19 +259,27 @@ CATALOGUE: dict[str, Named] = {
     ),
     "factors_swapped": Named(
         "betas_swapped",
-        "The two factors of the step sizes are exchanged. A step whose gradient keeps its sign grows.",
+        "The two factors of the step sizes are exchanged. A step whose gradient keeps its sign "
+        "grows.",
         "Exchange eta_plus and eta_minus.",
     ),
     # Momentum.
     "dampened": Named(
         "dampening",
-        "The velocity takes (1 - momentum) g, an average of gradients. It takes the whole of g here.",
+        "The velocity takes (1 - momentum) g, an average of gradients. It takes the whole of g "
+        "here.",
         "Leave the factor (1 - momentum) out, or divide the learning rate by it.",
     ),
     "dampened_later": Named(
         "dampening",
         "The velocity takes (1 - momentum) g from the second step on. It takes the whole of g.",
         "Set the dampening to 0.",
+    ),
+    "lookahead_whole": Named(
+        "dampening",
+        "The velocity takes (1 - momentum) g, the look-ahead step the whole of g. Both take it "
+        "whole.",
+        "Leave the factor out.",
     ),
     "lookahead_dampened": Named(
         "dampening",
@@ -263,7 +288,9 @@ CATALOGUE: dict[str, Named] = {
     ),
     "undamped:": Named(
         "dampening",
-        "The average {part} takes the new value whole. It takes 1 - b of it.",
+        "The average {part} takes the new value whole, and is 1 / (1 - b) times too large. It "
+        "takes "
+        "1 - b of it.",
         "Multiply the new value by one minus the decay.",
     ),
     "undamped:v": Named(
@@ -306,6 +333,13 @@ CATALOGUE: dict[str, Named] = {
         "The momentum has the wrong sign: it turns the last step back. It is added.",
         "Turn its sign.",
     ),
+    "lookahead_minus_old": Named(
+        "momentum_sign",
+        "The old velocity is added where Bengio's form takes it away, - momentum v_old. The step "
+        "is "
+        "- momentum v_old + (1 + momentum) v.",
+        "Turn the sign of the old velocity.",
+    ),
     "negative": Named(
         "momentum_sign",
         "The average {part} is multiplied by minus its decay. What is kept keeps its sign.",
@@ -323,12 +357,14 @@ CATALOGUE: dict[str, Named] = {
     ),
     "lr_twice": Named(
         "lr_in_buffer",
-        "The learning rate is in the velocity and multiplies the step again. It belongs in one place.",
+        "The learning rate is in the velocity and multiplies the step again. It belongs in one "
+        "place.",
         "Take it out of the velocity.",
     ),
     "lr_inside": Named(
         "lr_in_buffer",
-        "The learning rate is inside the buffer, so it acts on later steps. The rule multiplies the "
+        "The learning rate is inside the buffer, so it acts on later steps. The rule multiplies "
+        "the "
         "step by it, outside.",
         "Keep the buffer free of the learning rate.",
     ),
@@ -352,12 +388,6 @@ CATALOGUE: dict[str, Named] = {
         "nesterov_point",
         "The step is Nesterov's, with a look-ahead. The rule has none.",
         "Step by the average itself.",
-    ),
-    "point_never": Named(
-        "nesterov_point",
-        "The parameters are the plain iterates: no momentum, and no point ahead. The rule returns "
-        "the look-ahead point.",
-        "Add (t_k - 1) / t_{{k+1}} times the last move.",
     ),
     "point_velocity": Named(
         "nesterov_point",
@@ -391,7 +421,14 @@ CATALOGUE: dict[str, Named] = {
     ),
     "point_of_lookaheads": Named(
         "nesterov_point",
-        "The momentum is made of look-ahead points. It is due of the plain iterates, x_k - x_{{k-1}}.",
+        "The momentum is made of look-ahead points. It is due of the plain iterates, x_k - "
+        "x_{{k-1}}.",
+        "Keep the plain iterate in the state.",
+    ),
+    "point_mixed": Named(
+        "nesterov_point",
+        "The momentum is made of a plain iterate and a look-ahead point. It is due of the plain "
+        "iterates, x_k - x_{{k-1}}.",
         "Keep the plain iterate in the state.",
     ),
     "point_from_x": Named(
@@ -528,7 +565,8 @@ CATALOGUE: dict[str, Named] = {
     ),
     "eps_hat": Named(
         "eps_placement",
-        "eps is added before the bias correction. The rule adds it after, sqrt(v / (1 - b2^t)) + eps.",
+        "eps is added before the bias correction. The rule adds it after, sqrt(v / (1 - b2^t)) + "
+        "eps.",
         "Correct v first.",
     ),
     "eps_hat_wrong": Named(
@@ -603,6 +641,11 @@ CATALOGUE: dict[str, Named] = {
         "Add eps.",
     ),
     # States.
+    "largest_absent": Named(
+        "wrong_accumulator",
+        "The largest value so far is not kept. The rule takes the maximum.",
+        "Take the maximum with the value that is kept.",
+    ),
     "reset": Named(
         "state_reset",
         "The state is made anew in every step: nothing is remembered. It must be kept.",
@@ -635,7 +678,8 @@ CATALOGUE: dict[str, Named] = {
     ),
     "share_clock": Named(
         "state_shared",
-        "The counter is raised once for every leaf. It counts steps, and all leaves share one step.",
+        "The counter is raised once for every leaf. It counts steps, and all leaves share one "
+        "step.",
         "Raise it once a step.",
     ),
     "share:": Named(
@@ -650,7 +694,8 @@ CATALOGUE: dict[str, Named] = {
     ),
     "each_leaf": Named(
         "state_shared",
-        "Every leaf has its own distance and its own sum. The rule has one for all leaves together.",
+        "Every leaf has its own distance and its own sum. The rule has one for all leaves "
+        "together.",
         "Sum over all leaves.",
     ),
     # Order.
@@ -658,6 +703,17 @@ CATALOGUE: dict[str, Named] = {
         "order",
         "Every update is one step late: a step makes the move of the one before. It makes its own.",
         "Return the update of the new state.",
+    ),
+    "late_move": Named(
+        "order",
+        "Every update is one step late: the first one is 0, and each makes the move that was due "
+        "before (as optax's rprop does). A step makes its own move.",
+        "Return the move of this step's gradient.",
+    ),
+    "old": Named(
+        "order",
+        "The step is made of the state as it was before this gradient. It is updated first.",
+        "Update the state before it is used.",
     ),
     "old:": Named(
         "order",
@@ -711,7 +767,8 @@ CATALOGUE: dict[str, Named] = {
     ),
     "momentum_of_gradient": Named(
         "order",
-        "The momentum is that of the gradient, divided afterwards. It is that of the divided gradient.",
+        "The momentum is that of the gradient, divided afterwards. It is that of the divided "
+        "gradient.",
         "Divide first, then accumulate.",
     ),
     "momentum_first": Named(
@@ -804,11 +861,6 @@ CATALOGUE: dict[str, Named] = {
         "wrong_accumulator",
         "{part} keeps the smallest value. It keeps the largest.",
         "Take the maximum.",
-    ),
-    "largest_absent": Named(
-        "wrong_accumulator",
-        "The largest value so far is not kept. The rule takes the maximum.",
-        "Take the maximum with the value that is kept.",
     ),
     "start_zero": Named(
         "initial_accumulator",

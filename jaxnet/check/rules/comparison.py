@@ -4,8 +4,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-RELATIVE = 1e-6
+RELATIVE = 1e-9
 """How far paths may part, relative to the way gone, in float64."""
+
+HALF_SINGLE = 1e-6
+"""Up to here a difference that no fault explains is that of a factor computed in float32."""
 
 SINGLE = 2e-3
 """The same for rules that compute in float32."""

@@ -1,7 +1,8 @@
 """The search for the alteration of a rule that goes the same path as the user's."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping
-from itertools import combinations
+from itertools import chain, combinations
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,14 +14,17 @@ from jaxnet.check.rules.dialects import DIALECTS, Dialect
 from jaxnet.check.rules.problems import Problem
 from jaxnet.check.rules.reference import Reference
 
+PATIENCE = 4.0
+"""Seconds of computing that pairs of alterations may take."""
+
 
 class Alteration(NamedTuple):
     """One thing else than due: alterations that are on, and hyperparameters of another value."""
 
     on: tuple[str, ...] = ()
-    hyper: Mapping[str, Any] = {}  # noqa: RUF012
+    hyper: Mapping[str, Any] = {}
     named: tuple[Named, ...] = ()
-    evidence: Mapping[str, float] = {}  # noqa: RUF012
+    evidence: Mapping[str, float] = {}
 
 
 class Case(NamedTuple):
@@ -32,6 +36,7 @@ class Case(NamedTuple):
         problems: All problems.
         paths: The user's path on each.
         due: The path that is due on each.
+        leaves: The names of the leaves.
         sizes: Entries of each leaf.
         tolerance: See `comparison.gap`.
         unit: See `comparison.gap`.
@@ -42,26 +47,30 @@ class Case(NamedTuple):
     problems: list[Problem]
     paths: list[np.ndarray]
     due: list[np.ndarray]
+    leaves: list[str]
     sizes: list[int]
     tolerance: float
     unit: float
 
     def run(self, a: Alteration, k: int, steps: int | None = None) -> np.ndarray | None:
         """The path of the altered rule on problem k; None if it cannot be run."""
-        problem = self.problems[k] if steps is None else self.problems[k].cut(steps)
+        return self.tried(a, self.problems[k] if steps is None else self.problems[k].cut(steps))
+
+    def tried(self, a: Alteration, problem: Problem) -> np.ndarray | None:
+        """The path of the altered rule on a problem; None if it cannot be run."""
         try:
             return run(self.equations, self.options(a), problem)
         except (ValueError, ArithmeticError, TypeError, KeyError, np.linalg.LinAlgError):
             return None
 
-    def options(self, a: Alteration) -> Options:
+    def options(self, a: Alteration, remember: bool = False) -> Options:
         """The options of an alteration."""
         hyper = {**self.reference.hyper, **a.hyper}
         rate = hyper.get("learning_rate")
         if callable(rate):
             hyper["lr_at"] = lambda t, rate=rate: np.float64(rate(np.int32(t - 1)))
             hyper["learning_rate"] = 1.0
-        return Options(hyper, frozenset(a.on))
+        return Options(hyper, frozenset(a.on), remember)
 
     def wrong_leaves(self, k: int, path: np.ndarray | None, steps: int | None = None) -> np.ndarray:
         """For every leaf, whether the user's path on problem k is another than this one."""
@@ -101,24 +110,26 @@ def search(case: Case, tell: Callable[[str], None]) -> tuple[Alteration, list[in
         if screen(a):
             return a, screen.leaves
     tell("trying two alterations at a time")
+    return _pair(case, screen, singles)
+
+
+def _pair(
+    case: Case, screen: "_Screen", singles: list[Alteration]
+) -> tuple[Alteration, list[int]] | None:
+    """Two alterations at a time, the likely first, for as long as PATIENCE allows."""
     plain = [a for a in singles if a.on]
-    for a, b in combinations(plain, 2):
-        if _kind(a) == _kind(b):
-            continue
+    swaps = [a for a in (*singles, *_other_values(case)) if a.hyper]
+    pairs = sorted(combinations(range(len(plain)), 2), key=sum)
+    stop = time.process_time() + PATIENCE
+    for a, b in chain(
+        ((plain[i], plain[j]) for i, j in pairs), ((a, b) for b in swaps for a in plain)
+    ):
+        if time.process_time() > stop:
+            return None
         both = _joined(a, b)
         if screen(both):
             return both, screen.leaves
-    swaps = [a for a in (*singles, *_other_values(case)) if a.hyper]
-    for a in plain:
-        for b in swaps:
-            both = _joined(a, b)
-            if screen(both):
-                return both, screen.leaves
     return None
-
-
-def _kind(a: Alteration) -> str:
-    return a.on[0].partition(":")[0]
 
 
 def _joined(a: Alteration, b: Alteration) -> Alteration:
@@ -134,9 +145,22 @@ class _Screen:
         self.case, self.k, self.steps, self.wrong = case, k, steps, wrong
         self.leaves: list[int] = []
         self.on_k = case.wrong_leaves(k, case.due[k])
+        i = min(np.flatnonzero(self.on_k), key=lambda leaf: case.sizes[leaf])
+        first = sum(case.sizes[:i])
+        self.small = None if case.equations.tree else case.problems[k].cut(steps).leaf(i)
+        self.part = case.paths[k][: steps + 1, first : first + case.sizes[i]]
+
+    def unlike(self, a: Alteration) -> bool:
+        """Whether it parts from the user's path on one leaf, which is soon seen."""
+        if self.small is None or any(name.startswith("share") for name in a.on):
+            return False
+        path = self.case.tried(a, self.small)
+        return path is None or gap(self.part, path, self.case.tolerance, self.case.unit).any
 
     def __call__(self, a: Alteration) -> bool:
         case, k = self.case, self.k
+        if self.unlike(a):
+            return False
         path = case.run(a, k, self.steps)
         if (case.wrong_leaves(k, path, self.steps) & self.on_k).any():
             return False
@@ -153,17 +177,20 @@ class _Screen:
 def _singles(case: Case) -> Iterator[Alteration]:
     """All alterations that the equations know, the likely first."""
     rule = case.reference.entry.name
-    options = case.options(Alteration())
-    for problem in case.problems[:2]:
-        run(case.equations, options, problem.cut(3))
-    asked = dict(options.asked)
+    options = case.options(Alteration(), remember=True)
+    run(case.equations, options, case.problems[0])
+    asked = dict(options.asked or {})
     # Some are asked only where another is on, and parts of a state are known once it is run.
     for part in _parts(case):
         asked |= {f"reset:{part}": None, f"share:{part}": None}
     names = sorted(asked, key=rank)
     for name in names:
         yield Alteration((name,), {}, (named_alteration(name, rule),))
-        if rank(name) <= rank("betas_swapped") < rank(names[min(names.index(name) + 1, len(names) - 1)]):
+        if (
+            rank(name)
+            <= rank("betas_swapped")
+            < rank(names[min(names.index(name) + 1, len(names) - 1)])
+        ):
             yield from _swaps(case)
     if not any(rank(name) > rank("betas_swapped") for name in names):
         yield from _swaps(case)
@@ -279,7 +306,9 @@ def _other_values(case: Case) -> Iterator[Alteration]:
     """One hyperparameter of another value."""
     for name, value in case.reference.hyper.items():
         for other in _candidates(name, value):
-            yield Alteration((), {name: other}, (_named_value(name, value, other),), _number(name, other))
+            yield Alteration(
+                (), {name: other}, (_named_value(name, value, other),), _number(name, other)
+            )
 
 
 def _number(name: str, value: Any) -> dict[str, float]:

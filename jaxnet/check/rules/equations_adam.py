@@ -53,7 +53,7 @@ def ratio_of(s: State, m_hat: Any, v: Any, t: int, o: Options, b1: Any, b2: Any)
 
 
 def moments(g: Any, s: State, o: Options, b1: Any, b2: Any) -> tuple[Any, Any]:
-    """m and v of Adam."""
+    """M and v of Adam."""
     if o("one_buffer"):
         both = b1 * s.get("m", np.zeros_like(g)) + (1 - b1) * g
         both = b2 * both + (1 - b2) * g**2
@@ -187,6 +187,8 @@ def radam(g: Any, x: Any, s: State, t: int, lr: Any, o: Options) -> Any:
     hat = corrected(s, "v", v, o.b2, t, o, o.b1)
     if o("correction_of_root"):
         hat = v / c**2
+    if o("rectified_uncorrected"):
+        hat, m_hat = v, m
     below = root(hat, eps, o, False, o.eps_root, c=1 - power)
     return -lr * r * quotient(m_hat, below, o.eps, o)
 
@@ -204,7 +206,7 @@ def adabelief(g: Any, x: Any, s: State, t: int, lr: Any, o: Options) -> Any:
 
 
 def _belief(g: Any, s: State, m: Any, before: Any, o: Options) -> Any:
-    """s := b2 s + (1 - b2) (g - m)^2 + eps_root."""
+    """S := b2 s + (1 - b2) (g - m)^2 + eps_root."""
     deviation = g - (before if o("centre_old") else m)
     if o("plain_square"):
         deviation = g
@@ -278,6 +280,8 @@ def yogi(g: Any, x: Any, s: State, t: int, lr: Any, o: Options) -> Any:
 def adan(g: Any, x: Any, s: State, t: int, lr: Any, o: Options) -> Any:
     """The update of `adan`."""
     last = s.get("g", np.zeros_like(g) if o("start_zero") else g)
+    if o("unkept", "g") and "g" in s:
+        last = np.zeros_like(g)
     s["g"] = g
     d = last - g if o("momentum_negative") else g - last
     weight = 1 - o.b2 if o("one_minus") or o("one_minus_inner") else o.b2

@@ -156,7 +156,7 @@ def adafactor(g: Any, x: Any, s: State, t: int, lr: Any, o: Options) -> Any:
 
 
 def _scaled(g: Any, s: State, b: Any, power: Any, o: Options) -> Any:
-    """g over the root of the factored average, or of the whole one."""
+    """G over the root of the factored average, or of the whole one."""
     second, first = sorted(range(g.ndim), key=lambda a: g.shape[a])[-2:] if g.ndim > 1 else (0, 0)
     least = 1 if o("always_factored") else o.min_dim_size_to_factor
     if not o.factored or g.ndim < 2 or g.shape[second] < least:

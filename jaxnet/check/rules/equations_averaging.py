@@ -8,9 +8,7 @@ from jaxnet.check.rules.alteration import Equations, Options, State
 from jaxnet.check.rules.averages import correction, root, square, squares
 
 
-def schedule_free(
-    g: Any, y: Any, s: State, t: int, lr: Any, o: Options, squared: bool
-) -> Any:
+def schedule_free(g: Any, y: Any, s: State, t: int, lr: Any, o: Options, squared: bool) -> Any:
     """The update of the schedule-free rules."""
     wd = o.decay_inside
     z = s.get("z", y)
@@ -209,17 +207,14 @@ def cocob(g: Any, x: Any, s: State, t: int, lr: Any, o: Options) -> Any:
     if o("alpha_of_sum"):
         below = np.maximum(G, o.alpha * L)
     wealth = R if o("start_zero") else L + R
-    if o("below_once"):
-        bet = theta / below * wealth
-    else:
-        bet = theta / (L * below) * wealth
+    bet = theta / below * wealth if o("below_once") else theta / (L * below) * wealth
     return (x if o("from_current") else x0) + bet - x
 
 
 def prodigy(gs: Any, xs: Any, s: State, t: int, lr: Any, o: Options) -> Any:
     """The update of `prodigy`."""
     b1, b2 = (np.float64(b) for b in (o.betas[::-1] if o("betas_swapped") else o.betas))
-    b3 = np.sqrt(b2) if o.get("beta3", None) is None else o.beta3
+    b3 = np.sqrt(o.betas[1]) if o.get("beta3", None) is None else o.beta3
     if o("b3_not_rooted"):
         b3 = b2
     d0, n = o.estim_lr0, range(len(gs))
@@ -251,10 +246,7 @@ def prodigy(gs: Any, xs: Any, s: State, t: int, lr: Any, o: Options) -> Any:
     used = {k: old[k] if o("old", k) else {"m": ms, "v": vs}[k] for k in "mv"}
     last = d if o("d_old") else new
     wd = o.decay_inside
-    if wd and o("decay_unscaled"):
-        outer = wd
-    else:
-        outer = rate * wd
+    outer = wd if wd and o("decay_unscaled") else rate * wd
     if wd and o("decay_plain"):
         outer = lr * wd
     return [
@@ -266,7 +258,7 @@ def prodigy(gs: Any, xs: Any, s: State, t: int, lr: Any, o: Options) -> Any:
 def dadapt(gs: Any, xs: Any, s: State, t: int, lr: Any, o: Options) -> Any:
     """The update of `dadapt_adamw`."""
     b1, b2 = (np.float64(b) for b in (o.betas[::-1] if o("betas_swapped") else o.betas))
-    b3, n = (b2 if o("b3_not_rooted") else np.sqrt(b2)), range(len(gs))
+    b3, n = (b2 if o("b3_not_rooted") else np.sqrt(o.betas[1])), range(len(gs))
     d = s.get("d", o.estim_lr0)
     rate = d * lr * _corrections(b1, b2, t, o)
     zeros = [np.zeros_like(g) for g in gs]
@@ -277,9 +269,7 @@ def dadapt(gs: Any, xs: Any, s: State, t: int, lr: Any, o: Options) -> Any:
     ms = [b1 * old["m"][i] + w * rate * gs[i] for i in n]
     vs = [b2 * old["v"][i] + w2 * square("v", gs[i], o) for i in n]
     in_way = (ss if o("new_s") else old["s"]), (vs if o("new_v") else old["v"])
-    way = sum(
-        (g * (a / (np.sqrt(b) + o.eps))).sum() for g, a, b in zip(gs, *in_way, strict=True)
-    )
+    way = sum((g * (a / (np.sqrt(b) + o.eps))).sum() for g, a, b in zip(gs, *in_way, strict=True))
     if o("way_negative"):
         way = -way
     r = b3 * s.get("r", 0.0) + (1 - b3) * rate * way
@@ -298,9 +288,7 @@ def dadapt(gs: Any, xs: Any, s: State, t: int, lr: Any, o: Options) -> Any:
         outer = wd
     if wd and o("decay_plain"):
         outer = lr * wd
-    return [
-        -used["m"][i] / root(used["v"][i], o.eps, o, False, c=None) - outer * xs[i] for i in n
-    ]
+    return [-used["m"][i] / root(used["v"][i], o.eps, o, False, c=None) - outer * xs[i] for i in n]
 
 
 def _corrections(b1: Any, b2: Any, t: int, o: Options) -> Any:

@@ -43,9 +43,13 @@ def velocity(g: Any, s: State, lr: Any, o: Options, nesterov: bool) -> Any:
         return -outside * mu * v
     if o("lookahead_negative"):
         return -outside * (inside * g - mu * v)
+    if o("lookahead_minus_old"):
+        return -outside * (v + mu * (v + old))
     if o("lookahead_dampened"):
         return -outside * ((1 - mu) * inside * g + mu * v)
-    return -outside * (inside * g + mu * v)
+    if o("lookahead_whole"):
+        return -outside * (inside * g + mu * v)
+    return -outside * (inside * weight * g + mu * v)
 
 
 def momentum(g: Any, x: Any, s: State, t: int, lr: Any, o: Options) -> Any:
@@ -94,12 +98,14 @@ def nag(g: Any, x: Any, s: State, t: int, lr: Any, o: Options) -> Any:
         return beta * (x - last) - lr * g
     new = x - lr * g
     s["x"] = new
-    if o("point_never"):
-        return new - x
     if o("point_of_lookaheads"):
         ahead = s.get("y", x)
         s["y"] = x
         return new + beta * (x - ahead) - x
+    if o("point_mixed"):
+        ahead = s.get("y", x)
+        s["y"] = x
+        return new + beta * (new - ahead) - x
     if o("point_from_x"):
         return beta * (new - last) + (last - x)
     return new + beta * (new - last) - x
@@ -109,6 +115,8 @@ def optimistic_gd(g: Any, x: Any, s: State, t: int, lr: Any, o: Options) -> Any:
     """The update of `optimistic_gradient_descent`."""
     first = np.zeros_like(g) if o("start_zero") else g
     last = s.get("g", first)
+    if o("unkept", "g") and "g" in s:
+        last = np.zeros_like(g)
     s["g"] = g
     sign = -1.0 if o("momentum_negative") else 1.0
     if o("optimism_absent"):
@@ -135,7 +143,9 @@ def polyak(gs: Any, xs: Any, s: State, t: int, lr: Any, o: Options) -> Any:
 def _polyak_rate(gap: Any, square: Any, o: Options) -> Any:
     rate = gap / (square + o.eps) if square + o.eps > 0 else 0.0
     if not o("bound_absent"):
-        rate = max(rate, o.max_learning_rate) if o("bound_below") else min(rate, o.max_learning_rate)
+        rate = (
+            max(rate, o.max_learning_rate) if o("bound_below") else min(rate, o.max_learning_rate)
+        )
     return o.get("scaling", 1.0) * rate
 
 
@@ -220,6 +230,9 @@ def rprop(g: Any, x: Any, s: State, t: int, lr: Any, o: Options) -> Any:
     u = -used * np.sign(moved)
     if o("undone"):
         u = np.where(agree < 0, -s.get("u", np.zeros_like(g)), u)
+    if o("late_move"):
+        u, s["u"] = np.where(agree < 0, 0.0, s.get("u", np.zeros_like(g))), u
+        return u
     s["u"] = u
     return u
 

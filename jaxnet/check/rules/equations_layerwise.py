@@ -23,7 +23,7 @@ def norm(x: Any, o: Options) -> Any:
 
 
 def trust(above: Any, below: Any, o: Options, eps: Any = 0.0) -> Any:
-    """above / (below + eps), and 1 where a norm is 0."""
+    """Above / (below + eps), and 1 where a norm is 0."""
     if o("trust_absent"):
         return 1.0
     if not (above > 0 and below > 0) and not o("trust_unguarded"):

@@ -1,6 +1,6 @@
 """Recorded problems: where an optimizer starts, and which gradients it is given."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,6 +51,11 @@ class Problem:
             self.closed,
         )
 
+    def leaf(self, i: int) -> "Problem":
+        """The same for one leaf."""
+        grads = [[leaves[i]] for leaves in self.grads]
+        return Problem(self.name, [self.start[i]], grads, self.values, self.rates, self.closed)
+
     def gradient(self, t: int, xs: Leaves) -> Leaves:
         """The gradient of step t = 1, 2, ... at the parameters."""
         if not self.closed:
@@ -79,13 +84,12 @@ def bowl(xs: list[Any]) -> tuple[list[Any], list[Any], list[Any]]:
     return [1 + s / 8 for s in sizes], xs, [1 + np.cos(s) for s in sizes]
 
 
-def problems(shapes: Mapping[str, tuple[int, ...]], eps: float, varied: bool) -> list[Problem]:
+def problems(shapes: Mapping[str, tuple[int, ...]], eps: float) -> list[Problem]:
     """The problems, the shortest first.
 
     Args:
         shapes: Of the leaves.
         eps: What keeps the reference's denominators from 0: some gradients must be as small.
-        varied: Whether the learning rate can be varied.
     """
     rng = np.random.default_rng(20)
     n = len(shapes)
@@ -104,11 +108,15 @@ def problems(shapes: Mapping[str, tuple[int, ...]], eps: float, varied: bool) ->
     sparse.start[0][...] = 0.0
     made.append(sparse)
     made.append(_drawn(rng, "a long run", shapes, 150, [1.0, 0.3, 2.0, 0.5][:n], 1.0, drift=0.3))
-    if varied:
-        plain = _drawn(rng, "varied learning rate", shapes, 12, [1.0] * n, 1.0)
-        rates = tuple(float(r) for r in rng.choice([0.2, 0.5, 1.0, 2.0], 12))
-        made.append(Problem(plain.name, plain.start, plain.grads, plain.values, rates))
     return made
+
+
+def varied_problem(shapes: Mapping[str, tuple[int, ...]]) -> Problem:
+    """Random gradients while the learning rate changes from step to step."""
+    rng = np.random.default_rng(22)
+    plain = _drawn(rng, "a varied learning rate", shapes, 12, [1.0] * len(shapes), 1.0)
+    rates = tuple(float(r) for r in rng.choice([0.2, 0.5, 1.0, 2.0], 12))
+    return Problem(plain.name, plain.start, plain.grads, plain.values, rates)
 
 
 def closed_problem(shapes: Mapping[str, tuple[int, ...]]) -> list[Problem]:
@@ -134,11 +142,9 @@ def _drawn(
     for _ in range(steps):
         fresh = [rng.normal(size=x.shape) for x in start]
         before = [
-            drift * old + (1 - drift**2) ** 0.5 * new for old, new in zip(before, fresh, strict=True)
+            drift * old + (1 - drift**2) ** 0.5 * new
+            for old, new in zip(before, fresh, strict=True)
         ]
         grads.append([scale * g for scale, g in zip(scales, before, strict=True)])
     values = [float(v) for v in rng.uniform(0.5, 20.0, steps)]
     return Problem(name, start, grads, values)
-
-
-Extra = Callable[[int, Any], dict[str, Any]]

@@ -1,7 +1,8 @@
 """The rule that is due: the zoo's own, with the hyperparameters given."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import jax
@@ -11,7 +12,7 @@ import optax
 
 from jaxnet.check.rules.alteration import Equations, Options, State
 from jaxnet.check.rules.problems import Problem
-from jaxnet.check.rules.subject import _extra, _Form
+from jaxnet.check.rules.subject import Form, extra_of
 from jaxnet.optim.gradient_descent import gd
 from jaxnet.optim.zoo import Entry, named
 
@@ -46,7 +47,6 @@ class Reference:
         # A rate that was left to its default can be varied, too.
         if isinstance(self.hyper.get("learning_rate"), float):
             self.floats["learning_rate"] = self.hyper["learning_rate"]
-        self._compiled: dict[Any, Any] = {}
 
     @property
     def eps(self) -> float:
@@ -59,7 +59,7 @@ class Reference:
     ) -> np.ndarray:
         """Its parameters before the first step and after each; `other` replaces hyperparameters."""
         floats = {**self.floats, **other}
-        form = _Form("dict", shapes)
+        form = Form("dict", shapes)
         init, step = self.compiled(problem.closed)
         xs = [jnp.asarray(x) for x in problem.start]
         state = init(floats, form.tree(xs))
@@ -78,26 +78,11 @@ class Reference:
 
     def compiled(self, closed: bool) -> tuple[Any, Any]:
         """Its init and update, compiled, with the hyperparameters as their first argument."""
-        if closed not in self._compiled:
-
-            def make(floats: dict[str, Any]) -> Any:
-                return optax.with_extra_args_support(
-                    self.entry.factory(**self.static, **floats)
-                )
-
-            def init(floats: dict[str, Any], params: Any) -> Any:
-                return make(floats).init(params)
-
-            def step(floats: dict[str, Any], grads: Any, state: Any, params: Any, value: Any) -> Any:
-                extra: dict[str, Any] = {"value": value}
-                if closed:
-                    form = _Form("dict", {k: x.shape for k, x in params.items()})
-                    empty = Problem("", [], [], closed=True)
-                    extra = {**_extra(empty, 1, [], form), "value": value}
-                return make(floats).update(grads, state, params, **extra)
-
-            self._compiled[closed] = jax.jit(init), jax.jit(step)
-        found: tuple[Any, Any] = self._compiled[closed]
+        static = tuple(sorted(self.static.items()))
+        try:
+            found: tuple[Any, Any] = _compiled(self.entry.name, static, closed)
+        except TypeError:  # an array among them, which cannot be a key of the cache
+            found = _compiled.__wrapped__(self.entry.name, static, closed)
         return found
 
     def equations(self, shapes: Mapping[str, tuple[int, ...]]) -> Equations:
@@ -105,7 +90,7 @@ class Reference:
 
         Only what surrounds the rule can be altered: its sign, its length, its state.
         """
-        form = _Form("dict", shapes)
+        form = Form("dict", shapes)
         init, step = self.compiled(self.closed)
 
         def update(gs: Any, xs: Any, s: State, t: int, lr: Any, o: Options) -> list[np.ndarray]:
@@ -119,6 +104,26 @@ class Reference:
             return [np.asarray(updates[k]) for k in shapes]
 
         return Equations(update, tree=True)
+
+
+@lru_cache(maxsize=64)
+def _compiled(name: str, static: tuple[tuple[str, Any], ...], closed: bool) -> tuple[Any, Any]:
+    """Init and update of a rule, kept for the next examination."""
+
+    def make(floats: dict[str, Any]) -> Any:
+        return optax.with_extra_args_support(named(name).factory(**dict(static), **floats))
+
+    def init(floats: dict[str, Any], params: Any) -> Any:
+        return make(floats).init(params)
+
+    def step(floats: dict[str, Any], grads: Any, state: Any, params: Any, value: Any) -> Any:
+        extra: dict[str, Any] = {"value": value}
+        if closed:
+            form = Form("dict", {k: x.shape for k, x in params.items()})
+            extra = {**extra_of(Problem("", [], [], closed=True), 1, [], form), **extra}
+        return make(floats).update(grads, state, params, **extra)
+
+    return jax.jit(init), jax.jit(step)
 
 
 def _check(entry: Entry, given: dict[str, Any]) -> None:
@@ -157,5 +162,3 @@ FLOATS = frozenset(
     }
 )  # fmt: skip
 """Numbers that a user may write without a decimal point."""
-
-Path = Callable[[Problem], np.ndarray]

@@ -72,7 +72,7 @@ def subject(rule: Any, hyper: Mapping[str, Any], closed: bool) -> Subject:
     runs = _runs(rule, hyper)
     errors: list[str] = []
     for form, shapes, stepper in runs:
-        probe = problems(shapes, 0.0, varied=False)[0].cut(2)
+        probe = problems(shapes, 0.0)[0].cut(2)
         if closed:
             probe = Problem(probe.name, probe.start, probe.grads, probe.values, closed=True)
         try:
@@ -117,8 +117,12 @@ def _runs(rule: Any, hyper: Mapping[str, Any]) -> list[tuple[str, Any, _Stepper]
     """The forms of parameters to try, with their shapes, and how the rule is run on each."""
     if hasattr(rule, "init") and hasattr(rule, "update"):
         return [
-            (f"a dict of arrays {tuple(MIXED.values())}", MIXED, _optax(rule, _Form("dict", MIXED))),
-            ("one array", MATRIX, _optax(rule, _Form("array", MATRIX))),
+            (
+                f"a dict of arrays {tuple(MIXED.values())}",
+                MIXED,
+                _optax(rule, Form("dict", MIXED)),
+            ),
+            ("one array", MATRIX, _optax(rule, Form("array", MATRIX))),
         ]
     pair = rule
     if hasattr(rule, "init") and hasattr(rule, "step") and not isinstance(rule, type):
@@ -133,7 +137,7 @@ def _runs(rule: Any, hyper: Mapping[str, Any]) -> list[tuple[str, Any, _Stepper]
             ("one vector", VECTOR, "array"),
         ]
         return [
-            (f"{words}, {library}", shapes, _pair(pair[0], pair[1], _Form(kind, shapes), wrap))
+            (f"{words}, {library}", shapes, _pair(pair[0], pair[1], Form(kind, shapes), wrap))
             for words, shapes, kind in forms
             for library, wrap in (("of NumPy", np.array), ("of JAX", jnp.array))
         ]
@@ -148,18 +152,20 @@ def _runs(rule: Any, hyper: Mapping[str, Any]) -> list[tuple[str, Any, _Stepper]
 
 
 @dataclass(frozen=True)
-class _Form:
+class Form:
     """How leaves are handed to the rule, and taken back."""
 
     kind: str
     shapes: Mapping[str, tuple[int, ...]]
 
     def tree(self, leaves: list[Any]) -> Any:
+        """The leaves as the rule takes them."""
         if self.kind == "dict":
             return dict(zip(self.shapes, leaves, strict=True))
         return list(leaves) if self.kind == "list" else leaves[0]
 
     def leaves(self, tree: Any) -> list[Any]:
+        """The leaves of what the rule returned; an error if it is of another form."""
         if self.kind == "array":
             found = [tree]
         elif self.kind == "list":
@@ -177,7 +183,7 @@ class _Form:
         return found
 
 
-def _extra(problem: Problem, t: int, xs: Leaves, form: _Form) -> dict[str, Any]:
+def extra_of(problem: Problem, t: int, xs: Leaves, form: Form) -> dict[str, Any]:
     """What rules may ask for besides gradients: the loss, and functions of the parameters."""
     extra: dict[str, Any] = {"value": problem.value(t, xs)}
     if problem.closed:
@@ -198,7 +204,7 @@ def _value(leaves: list[Any]) -> Any:
     return sum(terms) + 50.0
 
 
-def _optax(rule: Any, form: _Form) -> _Stepper:
+def _optax(rule: Any, form: Form) -> _Stepper:
     names = inspect.signature(rule.update).parameters
     takes_all = any(p.kind == p.VAR_KEYWORD for p in names.values())
 
@@ -209,7 +215,7 @@ def _optax(rule: Any, form: _Form) -> _Stepper:
         for t in range(1, len(problem.grads) + 1):
             xs = [np.asarray(x, np.float64) for x in form.leaves(params)]
             grads = form.tree([jnp.asarray(g) for g in problem.gradient(t, xs)])
-            extra = _extra(problem, t, xs, form)
+            extra = extra_of(problem, t, xs, form)
             extra["grad"] = grads
             given = {k: v for k, v in extra.items() if takes_all or k in names}
             updates, state = rule.update(grads, state, params, **given)
@@ -221,7 +227,7 @@ def _optax(rule: Any, form: _Form) -> _Stepper:
     return _Stepper(call)
 
 
-def _pair(init: Any, step: Any, form: _Form, wrap: Callable[[Any], Any]) -> _Stepper:
+def _pair(init: Any, step: Any, form: Form, wrap: Callable[[Any], Any]) -> _Stepper:
     names = inspect.signature(step).parameters
 
     def call(problem: Problem) -> tuple[np.ndarray, Any]:
@@ -232,7 +238,7 @@ def _pair(init: Any, step: Any, form: _Form, wrap: Callable[[Any], Any]) -> _Ste
             xs = [np.asarray(x, np.float64) for x in leaves]
             params = form.tree([wrap(x) for x in leaves])
             grads = form.tree([wrap(g) for g in problem.gradient(t, xs)])
-            extra = {k: v for k, v in _extra(problem, t, xs, form).items() if k in names}
+            extra = {k: v for k, v in extra_of(problem, t, xs, form).items() if k in names}
             result = step(params, grads, state, **extra)
             if result is not None:  # None: params and state were changed in place
                 if not isinstance(result, tuple | list) or len(result) != 2:

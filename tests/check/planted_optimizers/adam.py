@@ -223,7 +223,12 @@ def by_shape_step(params: Any, grads: Any, state: Any) -> Any:
     return new, {**state, "t": t}
 
 
-plant("adam second moment by shape", "state_shared", "adam", (lambda p: {"m": {}, "v": {}, "t": 0}, by_shape_step))
+plant(
+    "adam second moment by shape",
+    "state_shared",
+    "adam",
+    (lambda p: {"m": {}, "v": {}, "t": 0}, by_shape_step),
+)
 
 
 class JaxState:
@@ -295,11 +300,20 @@ def array_step(p: Any, g: Any, s: Any) -> Any:
 plant("adam for one array", "", "adam", (lambda p: {"m": 0 * p, "v": 0 * p, "t": 0}, array_step))
 plant("adam of optax", "", "adam", optax.adam(LR))
 plant(
-    "adam by parts", "", "adam", optax.chain(optax.scale_by_adam(), optax.scale_by_learning_rate(LR))
+    "adam by parts",
+    "",
+    "adam",
+    optax.chain(optax.scale_by_adam(), optax.scale_by_learning_rate(LR)),
 )
 plant("adam by parts climbs", "sign", "adam", optax.chain(optax.scale_by_adam(), optax.scale(LR)))
-plant("adam without bias correction of optax", "no_bias_correction", "adam",
-      optax.chain(optax.amsgrad(LR, bias_correction_mu=False, bias_correction_nu=False)), "wrong_accumulator", "mismatch")
+plant(
+    "adam without bias correction of optax",
+    "no_bias_correction",
+    "adam",
+    optax.chain(optax.amsgrad(LR, bias_correction_mu=False, bias_correction_nu=False)),
+    "wrong_accumulator",
+    "mismatch",
+)
 plant("adam is nadam", "nesterov_point", "adam", optax.nadam(LR))
 plant("adam is adabelief", "wrong_accumulator", "adam", optax.adabelief(LR, eps=1e-8, eps_root=0.0))
 
@@ -309,18 +323,27 @@ plant("adamw", "", "adamw", adam("decay"), **wd)
 plant("adamw shrinks first", "", "adamw", adam("decay first"), **wd)
 plant("adamw of optax", "", "adamw", optax.adamw(LR, weight_decay=WD), **wd)
 plant("adamw coupled", "coupled_weight_decay", "adamw", adam("coupled"), **wd)
-plant("adamw coupled of optax", "coupled_weight_decay", "adamw",
-      optax.chain(optax.add_decayed_weights(WD), optax.adam(LR)), **wd)
+plant(
+    "adamw coupled of optax",
+    "coupled_weight_decay",
+    "adamw",
+    optax.chain(optax.add_decayed_weights(WD), optax.adam(LR)),
+    **wd,
+)
 plant("adamw unscaled", "weight_decay_unscaled", "adamw", adam("decay unscaled"), **wd)
-plant("adamw unscaled of optax", "weight_decay_unscaled", "adamw",
-      optax.chain(optax.adam(LR), optax.add_decayed_weights(-WD)), **wd)
+plant(
+    "adamw unscaled of optax",
+    "weight_decay_unscaled",
+    "adamw",
+    optax.chain(optax.adam(LR), optax.add_decayed_weights(-WD)),
+    **wd,
+)
 plant("adamw after", "order", "adamw", adam("decay after"), **wd)
 plant("adamw grows", "sign", "adamw", adam("decay grows"), **wd)
 plant("adamw climbs", "sign", "adamw", adam("decay climbs"), **wd)
 plant("adamw twice the decay", "mismatch", "adamw", adam("decay double"), **wd)
 plant("adamw without decay", "mismatch", "adamw", adam(), **wd)
-plant("adamw betas", "betas_swapped", "adamw",
-      optax.adamw(LR, b1=B2, b2=B1, weight_decay=WD), **wd)
+plant("adamw betas", "betas_swapped", "adamw", optax.adamw(LR, b1=B2, b2=B1, weight_decay=WD), **wd)
 
 
 def adamax(change: str = "", wd: float = 0.0) -> Any:
@@ -375,7 +398,14 @@ def nadam(change: str = "", wd: float = 0.0) -> Any:
 plant("nadam", "", "nadam", nadam())
 plant("nadam no look-ahead", "nesterov_point", "nadam", nadam("no look-ahead"))
 plant("nadam same t", "bias_correction_off_by_one", "nadam", nadam("same t"))
-plant("nadam whole gradient", "dampening", "nadam", nadam("whole gradient"), "nesterov_point", "mismatch")
+plant(
+    "nadam whole gradient",
+    "dampening",
+    "nadam",
+    nadam("whole gradient"),
+    "nesterov_point",
+    "mismatch",
+)
 plant("nadam inside", "eps_inside_sqrt", "nadam", nadam("inside"))
 plant("nadam raw", "no_bias_correction", "nadam", nadam("raw"))
 plant("nadamw", "", "nadamw", nadam(wd=WD), **wd)
@@ -413,7 +443,9 @@ plant("amsgrad of torch", "", "amsgrad", amsgrad("torch"))
 plant("amsgrad is adam", "wrong_accumulator", "amsgrad", amsgrad("adam"))
 plant("amsgrad m raw", "no_bias_correction", "amsgrad", amsgrad("m raw"))
 plant("amsgrad no root", "sqrt_missing", "amsgrad", amsgrad("no root"))
-plant("amsgrad forgets the largest", "state_reset", "amsgrad", amsgrad("reset"), "wrong_accumulator")
+plant(
+    "amsgrad forgets the largest", "state_reset", "amsgrad", amsgrad("reset"), "wrong_accumulator"
+)
 plant("amsgrad inside", "eps_inside_sqrt", "amsgrad", amsgrad("inside"))
 
 
@@ -468,7 +500,14 @@ plant("adabelief", "", "adabelief", adabelief())
 plant("adabelief old centre", "order", "adabelief", adabelief("old"))
 plant("adabelief is adam", "wrong_accumulator", "adabelief", adabelief("adam"))
 plant("adabelief raw", "no_bias_correction", "adabelief", adabelief("raw"))
-plant("adabelief eps at use", "eps_placement", "adabelief", adabelief("at use", 1e-8), eps=1e-8, eps_root=1e-8)
+plant(
+    "adabelief eps at use",
+    "eps_placement",
+    "adabelief",
+    adabelief("at use", 1e-8),
+    eps=1e-8,
+    eps_root=1e-8,
+)
 plant("acprop of optax", "order", "acprop", optax.contrib.acprop(LR), "mismatch")
 
 

@@ -75,7 +75,13 @@ def adadelta(change: str = "", lr: float = 0.5) -> Any:
 plant("adadelta", "", "adadelta", adadelta(), learning_rate=0.5)
 plant("adadelta outside", "eps_outside_sqrt", "adadelta", adadelta("outside"), learning_rate=0.5)
 plant("adadelta rate inside", "lr_in_buffer", "adadelta", adadelta("rate"), learning_rate=0.5)
-plant("adadelta of gradients", "wrong_accumulator", "adadelta", adadelta("gradient"), learning_rate=0.5)
+plant(
+    "adadelta of gradients",
+    "wrong_accumulator",
+    "adadelta",
+    adadelta("gradient"),
+    learning_rate=0.5,
+)
 plant("adadelta d first", "order", "adadelta", adadelta("first"), learning_rate=0.5)
 plant("adadelta without root", "sqrt_missing", "adadelta", adadelta("no root"), learning_rate=0.5)
 plant("adadelta without rate", "scale", "adadelta", adadelta("no rate"), learning_rate=0.5)
@@ -123,8 +129,23 @@ plant("rmsprop other eps", "mismatch", "rmsprop", rmsprop(eps=1e-4))
 plant("rmsprop other decay", "mismatch", "rmsprop", rmsprop(rho=0.99))
 plant("rmsprop asked outside", "eps_inside_sqrt", "rmsprop", rmsprop(), eps_in_sqrt=False)
 plant("rmsprop of optax", "", "rmsprop", optax.rmsprop(LR, momentum=0.9), momentum=0.9)
-plant("rmsprop centred", "", "rmsprop", optax.rmsprop(LR, centered=True, eps=1e-3), centered=True, eps=1e-3)
-plant("rmsprop not centred", "wrong_accumulator", "rmsprop", optax.rmsprop(LR, eps=1e-3), "mismatch", centered=True, eps=1e-3)
+plant(
+    "rmsprop centred",
+    "",
+    "rmsprop",
+    optax.rmsprop(LR, centered=True, eps=1e-3),
+    centered=True,
+    eps=1e-3,
+)
+plant(
+    "rmsprop not centred",
+    "wrong_accumulator",
+    "rmsprop",
+    optax.rmsprop(LR, eps=1e-3),
+    "mismatch",
+    centered=True,
+    eps=1e-3,
+)
 
 
 def rmsprop_momentum(change: str) -> Any:
@@ -144,7 +165,14 @@ def rmsprop_momentum(change: str) -> Any:
 plant("rmsprop momentum outside", "", "rmsprop", rmsprop_momentum(""), momentum=0.9)
 plant("rmsprop momentum average", "dampening", "rmsprop", rmsprop_momentum("average"), momentum=0.9)
 plant("rmsprop momentum minus", "momentum_sign", "rmsprop", rmsprop_momentum("minus"), momentum=0.9)
-plant("rmsprop rate twice", "lr_in_buffer", "rmsprop", rmsprop_momentum("rate twice"), "scale", momentum=0.9)
+plant(
+    "rmsprop rate twice",
+    "lr_in_buffer",
+    "rmsprop",
+    rmsprop_momentum("rate twice"),
+    "scale",
+    momentum=0.9,
+)
 
 
 def sm3(change: str = "") -> Any:
@@ -199,5 +227,18 @@ hyper = {"min_dim_size_to_factor": 2, "weight_decay_rate": 0.01}
 plant("adafactor", "", "adafactor", adafactor(), **hyper)
 plant("adafactor no scale", "scale", "adafactor", adafactor("no scale"), "mismatch", **hyper)
 plant("adafactor without root", "sqrt_missing", "adafactor", adafactor("no root"), **hyper)
-plant("adafactor counts from 2", "bias_correction_off_by_one", "adafactor", adafactor("early"), **hyper)
-plant("adafactor decay times rate", "decoupled_weight_decay", "adafactor", adafactor("scaled"), "mismatch", **hyper)
+plant(
+    "adafactor counts from 2",
+    "bias_correction_off_by_one",
+    "adafactor",
+    adafactor("early"),
+    **hyper,
+)
+plant(
+    "adafactor decay times rate",
+    "decoupled_weight_decay",
+    "adafactor",
+    adafactor("scaled"),
+    "mismatch",
+    **hyper,
+)

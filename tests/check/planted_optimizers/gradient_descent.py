@@ -171,7 +171,13 @@ def torch_dampening(params: Any, grads: Any, state: Any) -> Any:
     return new, buffers
 
 
-plant("momentum with dampening", "mismatch", "momentum", (lambda params: {}, torch_dampening), "dampening")
+plant(
+    "momentum with dampening",
+    "mismatch",
+    "momentum",
+    (lambda params: {}, torch_dampening),
+    "dampening",
+)
 
 
 def schedule(step: Any) -> Any:
@@ -215,7 +221,9 @@ def look_old(p: Any, g: Any, v: Any) -> Any:
     return p + 0.9 * v + new, new
 
 
-plant("nesterov looks ahead with the old velocity", "nesterov_point", "nesterov", buffered(look_old))
+plant(
+    "nesterov looks ahead with the old velocity", "nesterov_point", "nesterov", buffered(look_old)
+)
 
 
 def only_ahead(p: Any, g: Any, v: Any) -> Any:
@@ -267,7 +275,14 @@ def cs231n_wrong(p: Any, g: Any, v: Any) -> Any:
     return p + 0.9 * old + 1.9 * v, v
 
 
-plant("nesterov in Bengio's form with a plus", "momentum_sign", "nesterov", buffered(cs231n_wrong), "nesterov_point", "mismatch")
+plant(
+    "nesterov in Bengio's form with a plus",
+    "momentum_sign",
+    "nesterov",
+    buffered(cs231n_wrong),
+    "nesterov_point",
+    "mismatch",
+)
 
 
 # Nesterov's accelerated gradient.
@@ -447,7 +462,9 @@ wd = {"weight_decay": 0.1}
 plant("lion", "", "lion", lion(0.9, 0.99, 0.1), **wd)
 plant("lion betas", "betas_swapped", "lion", lion(0.99, 0.9, 0.1), **wd)
 plant("lion updates first", "order", "lion", lion(0.9, 0.99, 0.1, "late"), **wd)
-plant("lion decay unscaled", "weight_decay_unscaled", "lion", lion(0.9, 0.99, 0.1, "unscaled"), **wd)
+plant(
+    "lion decay unscaled", "weight_decay_unscaled", "lion", lion(0.9, 0.99, 0.1, "unscaled"), **wd
+)
 plant("lion decay grows", "sign", "lion", lion(0.9, 0.99, 0.1, "grows"), **wd)
 plant("lion keeps c", "wrong_accumulator", "lion", lion(0.9, 0.99, 0.1, "keeps b1"), **wd)
 
@@ -486,7 +503,13 @@ plant("rprop old step", "order", "rprop", rprop("old"))
 plant("rprop climbs", "sign", "rprop", rprop("sign"))
 plant("rprop forgets", "state_reset", "rprop", rprop("reset"))
 plant("rprop of optax", "order", "rprop", optax.rprop(LR))
-plant("polyak_sgd doubled", "scale", "polyak_sgd", optax.polyak_sgd(2.0, scaling=1.0), max_learning_rate=1.0)
+plant(
+    "polyak_sgd doubled",
+    "scale",
+    "polyak_sgd",
+    optax.polyak_sgd(2.0, scaling=1.0),
+    max_learning_rate=1.0,
+)
 PLANTED[-1] = PLANTED[-1]._replace(hyper={"max_learning_rate": 1.0})
 
 
@@ -504,5 +527,12 @@ def polyak_norm(params: Any, grads: Any, state: Any, value: float) -> Any:
 
 PLANTED += [
     Planted("polyak_sgd right", "", "polyak_sgd", {"f_min": 0.5}, (lambda p: None, polyak_no_min)),
-    Planted("polyak_sgd norm", "mismatch", "polyak_sgd", {}, (lambda p: None, polyak_norm), ("sqrt_missing", "wrong_accumulator")),
+    Planted(
+        "polyak_sgd norm",
+        "mismatch",
+        "polyak_sgd",
+        {},
+        (lambda p: None, polyak_norm),
+        ("sqrt_missing", "wrong_accumulator"),
+    ),
 ]

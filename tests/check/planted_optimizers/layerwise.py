@@ -232,7 +232,9 @@ def madgrad(change: str = "") -> Any:
 
 
 plant("madgrad", "", "madgrad", madgrad(), **wd)
-plant("madgrad from 0", "bias_correction_off_by_one", "madgrad", madgrad("from 0"), "mismatch", **wd)
+plant(
+    "madgrad from 0", "bias_correction_off_by_one", "madgrad", madgrad("from 0"), "mismatch", **wd
+)
 plant("madgrad weights", "betas_swapped", "madgrad", madgrad("swapped"), **wd)
 plant("madgrad decoupled", "decoupled_weight_decay", "madgrad", madgrad("decoupled"), **wd)
 plant("madgrad no root", "sqrt_missing", "madgrad", madgrad("no root"), **wd)
@@ -286,15 +288,32 @@ def cocob(change: str = "") -> Any:
 
 plant("cocob", "", "cocob", cocob(), learning_rate=1.0)
 plant("cocob climbs", "sign", "cocob", cocob("sign"), "momentum_sign", learning_rate=1.0)
-plant("cocob from the current point", "mismatch", "cocob", cocob("current"), "wrong_accumulator", learning_rate=1.0)
+plant(
+    "cocob from the current point",
+    "mismatch",
+    "cocob",
+    cocob("current"),
+    "wrong_accumulator",
+    learning_rate=1.0,
+)
 plant("dowg", "", "dowg", optax.contrib.dowg(1.0), learning_rate=1.0)
 plant("dowg doubled", "scale", "dowg", optax.contrib.dowg(2.0), learning_rate=1.0)
 plant("prodigy", "", "prodigy", optax.contrib.prodigy(1.0), learning_rate=1.0)
-plant("prodigy betas", "betas_swapped", "prodigy",
-      optax.contrib.prodigy(1.0, betas=(0.999, 0.9), beta3=0.999**0.5), learning_rate=1.0)
+plant(
+    "prodigy betas",
+    "betas_swapped",
+    "prodigy",
+    optax.contrib.prodigy(1.0, betas=(0.999, 0.9), beta3=0.999**0.5),
+    learning_rate=1.0,
+)
 plant("dadapt", "", "dadapt_adamw", optax.contrib.dadapt_adamw(1.0), learning_rate=1.0)
-plant("dadapt climbs", "sign", "dadapt_adamw",
-      optax.chain(optax.contrib.dadapt_adamw(1.0), optax.scale(-1.0)), learning_rate=1.0)
+plant(
+    "dadapt climbs",
+    "sign",
+    "dadapt_adamw",
+    optax.chain(optax.contrib.dadapt_adamw(1.0), optax.scale(-1.0)),
+    learning_rate=1.0,
+)
 
 
 # Rules that are not written as equations: what surrounds them.
