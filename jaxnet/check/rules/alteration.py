@@ -78,7 +78,7 @@ def run(equations: Equations, o: Options, problem: Problem) -> np.ndarray:
             grads = problem.gradient(t, xs)
             rate = o.get("lr_at", None)
             lr = np.float64(rate(t) if rate else o.get("learning_rate", 1.0)) * problem.rate(t)
-            o.value = problem.value(t, xs)
+            o.hyper["value"] = problem.value(t, xs)
             us = _updates(equations, o, memory, t, grads, xs, lr)
             if o("late"):
                 us, late = late, us
@@ -144,6 +144,9 @@ def _updates(
     if o("clock_guarded"):
         t = max(t - 1, 1)
     wd, inside = _decay(equations, o)
+    extra = o.get("decay_extra_coupled", 0.0)
+    if extra:
+        grads = [g + extra * x for g, x in zip(grads, xs, strict=True)]
     if o("sign_of_gradient"):
         grads = [-g for g in grads]
     grads = (
@@ -164,6 +167,7 @@ def _updates(
     us = [factor * u for u in us] if factor != 1 else us
     if wd["decoupled"]:
         us = [u - lr * wd["decoupled"] * x for u, x in zip(us, xs, strict=True)]
+    wd["unscaled"] += lr * o.get("decay_extra_decoupled", 0.0)
     if wd["unscaled"]:
         us = [u - wd["unscaled"] * x for u, x in zip(us, xs, strict=True)]
     return [-u for u in us] if o("sign") else us

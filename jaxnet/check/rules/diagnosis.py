@@ -106,7 +106,7 @@ def search(case: Case, tell: Callable[[str], None]) -> tuple[Alteration, list[in
     for a in _scaled(case, screen, [Alteration(), *singles]):
         if screen(a):
             return a, screen.leaves
-    for a in _other_values(case):
+    for a in chain(_other_values(case), _decays(case, k)):
         if screen(a):
             return a, screen.leaves
     tell("trying two alterations at a time")
@@ -145,7 +145,7 @@ class _Screen:
         self.case, self.k, self.steps, self.wrong = case, k, steps, wrong
         self.leaves: list[int] = []
         self.on_k = case.wrong_leaves(k, case.due[k])
-        i = min(np.flatnonzero(self.on_k), key=lambda leaf: case.sizes[leaf])
+        i = min(map(int, np.flatnonzero(self.on_k)), key=lambda leaf: case.sizes[leaf])
         first = sum(case.sizes[:i])
         self.small = None if case.equations.tree else case.problems[k].cut(steps).leaf(i)
         self.part = case.paths[k][: steps + 1, first : first + case.sizes[i]]
@@ -309,6 +309,28 @@ def _other_values(case: Case) -> Iterator[Alteration]:
             yield Alteration(
                 (), {name: other}, (_named_value(name, value, other),), _number(name, other)
             )
+
+
+def _decays(case: Case, k: int) -> Iterator[Alteration]:
+    """A weight decay where none is due."""
+    rate = case.reference.hyper.get("learning_rate", 1.0)
+    rate = rate(0) if callable(rate) else rate
+    x, mine, due = case.due[k][0], case.paths[k][1], case.due[k][1]
+    fitted = float(-(mine - due) @ x / (x @ x) / (rate or 1.0))
+    if not np.isfinite(fitted):
+        return
+    for kind in ("coupled", "decoupled"):
+        for c in (fitted, 1e-4, 1e-3, 1e-2, 0.1, 5e-4, 5e-3, 0.05):
+            where = {
+                "coupled": "The weights decay by a term wd x in the gradient",
+                "decoupled": "The weights decay beside the step, by lr wd x",
+            }[kind]
+            named = Named(
+                f"{kind}_weight_decay",
+                f"{where}, with wd = {c:.6g}. The rule that is due has no weight decay.",
+                "Leave the decay out, or compare with a rule that has one, such as adamw.",
+            )
+            yield Alteration((), {f"decay_extra_{kind}": c}, (named,), {"weight_decay": c})
 
 
 def _number(name: str, value: Any) -> dict[str, float]:

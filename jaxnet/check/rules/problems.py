@@ -107,7 +107,7 @@ def problems(shapes: Mapping[str, tuple[int, ...]], eps: float) -> list[Problem]
             g.flat[0] = 0.0
     sparse.start[0][...] = 0.0
     made.append(sparse)
-    made.append(_drawn(rng, "a long run", shapes, 150, [1.0, 0.3, 2.0, 0.5][:n], 1.0, drift=0.3))
+    made.append(_drawn(rng, "a long run", shapes, 100, [1.0, 0.3, 2.0, 0.5][:n], 1.0, drift=0.3))
     return made
 
 

@@ -80,7 +80,7 @@ def subject(rule: Any, hyper: Mapping[str, Any], closed: bool) -> Subject:
         except Exception as error:  # the user's own code: whatever it raises is told
             errors.append(f"{form}: {type(error).__name__}: {error}")
             continue
-        unit = float(jnp.finfo(dtype).eps) / 2
+        unit = float(jnp.finfo(dtype).eps) / 2  # type: ignore[no-untyped-call]
         varied = stepper.varied
 
         def path(problem: Problem, stepper: Any = stepper) -> np.ndarray:
@@ -128,7 +128,7 @@ def _runs(rule: Any, hyper: Mapping[str, Any]) -> list[tuple[str, Any, _Stepper]
     if hasattr(rule, "init") and hasattr(rule, "step") and not isinstance(rule, type):
         pair = (rule.init, rule.step)
     if isinstance(pair, tuple | list) and len(pair) == 2 and all(map(callable, pair)):
-        forms = [
+        forms: list[tuple[str, Any, str]] = [
             ("a dict of arrays of different shapes", MIXED, "dict"),
             ("a list of arrays of different shapes", MIXED, "list"),
             ("a dict of arrays of one shape", SAME, "dict"),
@@ -142,8 +142,11 @@ def _runs(rule: Any, hyper: Mapping[str, Any]) -> list[tuple[str, Any, _Stepper]
             for library, wrap in (("of NumPy", np.array), ("of JAX", jnp.array))
         ]
     if callable(rule) and "torch" in sys.modules:
-        forms = [("parameters of different shapes", MIXED), ("parameters of one shape", SAME)]
-        return [(words, shapes, _torch(rule, hyper)) for words, shapes in forms]
+        run = _torch(rule, hyper)
+        return [
+            ("parameters of different shapes", MIXED, run),
+            ("parameters of one shape", SAME, run),
+        ]
     raise TypeError(
         "rule must be an optax transformation, a pair (init, step) with init(params) -> state and "
         "step(params, grads, state) -> (params, state), or a class of torch.optim (with torch "
@@ -208,21 +211,41 @@ def _optax(rule: Any, form: Form) -> _Stepper:
     names = inspect.signature(rule.update).parameters
     takes_all = any(p.kind == p.VAR_KEYWORD for p in names.values())
 
-    def call(problem: Problem) -> tuple[np.ndarray, Any]:
+    def step(grads: Any, state: Any, params: Any, extra: dict[str, Any]) -> Any:
+        updates, state = rule.update(grads, state, params, **extra)
+        return optax.apply_updates(params, updates), updates, state
+
+    compiled = jax.jit(step)
+
+    def follow(problem: Problem, step: Callable[..., Any]) -> tuple[np.ndarray, Any]:
         params = form.tree([jnp.asarray(x) for x in problem.start])
         state = rule.init(params)
         path = [_row(form.leaves(params))]
         for t in range(1, len(problem.grads) + 1):
             xs = [np.asarray(x, np.float64) for x in form.leaves(params)]
             grads = form.tree([jnp.asarray(g) for g in problem.gradient(t, xs)])
-            extra = extra_of(problem, t, xs, form)
-            extra["grad"] = grads
+            extra = {**extra_of(problem, t, xs, form), "grad": grads}
             given = {k: v for k, v in extra.items() if takes_all or k in names}
-            updates, state = rule.update(grads, state, params, **given)
-            params = optax.apply_updates(params, updates)
+            params, updates, state = step(grads, state, params, given)
             path.append(_row(form.leaves(params)))
         # apply_updates returns the parameters' type: the updates tell what was computed in.
         return np.array(path), np.result_type(*(u.dtype for u in jax.tree.leaves(updates)))
+
+    def compilable(problem: Problem) -> bool:
+        """Whether the rule goes the same path when it is compiled: it need not be pure."""
+        try:
+            return bool(np.allclose(follow(problem, step)[0], follow(problem, compiled)[0]))
+        except Exception:  # whatever the user's code raises under jit, it may run without
+            return False
+
+    pure: list[bool] = []
+
+    def call(problem: Problem) -> tuple[np.ndarray, Any]:
+        if problem.closed:
+            return follow(problem, step)
+        if not pure:
+            pure.append(compilable(problem))
+        return follow(problem, compiled if pure[0] else step)
 
     return _Stepper(call)
 

@@ -8,7 +8,7 @@ import numpy as np
 import optax
 from jax.flatten_util import ravel_pytree
 
-from tests.check.planted_optimizers.problem import Planted, entry_by_entry, zeros
+from .problem import Planted, entry_by_entry, zeros
 
 LR, B1, B2, EPS, WD = 0.01, 0.9, 0.999, 1e-8, 0.1
 PLANTED: list[Planted] = []

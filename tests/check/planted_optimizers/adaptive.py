@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import optax
 
-from tests.check.planted_optimizers.problem import Planted, entry_by_entry, zeros
+from .problem import Planted, entry_by_entry, zeros
 
 LR = 0.02
 PLANTED: list[Planted] = []

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from tests.check.planted_optimizers.problem import Planted, entry_by_entry, zeros
+from .problem import Planted, entry_by_entry, zeros
 
 LR = 0.05
 lr = {"learning_rate": LR}

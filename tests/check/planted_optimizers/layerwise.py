@@ -8,7 +8,8 @@ import numpy as np
 import optax
 
 from jaxnet import optim
-from tests.check.planted_optimizers.problem import Planted, entry_by_entry, zeros
+
+from .problem import Planted, entry_by_entry, zeros
 
 LR, WD = 0.02, 0.1
 PLANTED: list[Planted] = []

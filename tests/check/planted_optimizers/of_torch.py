@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from tests.check.planted_optimizers.problem import Planted
+from .problem import Planted
 
 LR = 0.01
 PLANTED: list[Planted] = []
