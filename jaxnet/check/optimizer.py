@@ -185,6 +185,17 @@ def _mismatch(
             "Turn the sign of the update in the branch that has it wrong.",
             {**evidence, "factor": -1.0},
         )
+    uneven = _leaf_factors(case, mine, due)
+    if uneven:
+        said = ", ".join(f"{c:.4g} in {leaf}" for leaf, c in uneven.items())
+        return Finding(
+            "scale",
+            leaves,
+            f"Every leaf's step has the right direction and another length: {said} times what is "
+            "due. The rule's length is the same in all leaves.",
+            "Leave out what depends on the leaf, such as its size.",
+            {**evidence, "factor": next(iter(uneven.values()))},
+        )
     if len(known) == len(factors):
         return Finding(
             "scale",
@@ -208,6 +219,14 @@ def _mismatch(
         f"Compare with the equations, line by line: jaxnet zoo {case.reference.entry.name}.",
         {**evidence, "length": length, "cosine": cosine},
     )
+
+
+def _leaf_factors(case: Case, mine: np.ndarray, due: np.ndarray) -> dict[str, float]:
+    """The factor of each leaf's steps, if each has one that never changes; else nothing."""
+    ends = np.cumsum(case.sizes)[:-1]
+    parts = zip(case.leaves, np.split(mine, ends, axis=1), np.split(due, ends, axis=1), strict=True)
+    found = {leaf: _one_factor(m.ravel(), d.ravel()) for leaf, m, d in parts}
+    return {leaf: c for leaf, c in found.items() if c is not None} if all(found.values()) else {}
 
 
 def _one_factor(mine: np.ndarray, due: np.ndarray) -> float | None:

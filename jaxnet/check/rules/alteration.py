@@ -105,6 +105,7 @@ class Memory:
         self.shares = [name.split(":", 1)[1] for name in o.on if name.startswith("share:")]
         self.by_shape: dict[Any, State] = {}
         self.common: dict[Any, Any] = {}
+        self.last: dict[Any, State] = {}
 
     def of(self, i: int, x: Any) -> State:
         """The state of leaf i at the start of its step."""
@@ -115,6 +116,8 @@ class Memory:
             s.pop(name, None)
         if self.one:
             return s
+        if o("share_last"):
+            return dict(self.by_shape.get(x.shape, {}))
         if o("share"):
             return self.by_shape.setdefault(x.shape, {})
         for name in self.shares:
@@ -123,12 +126,18 @@ class Memory:
                     s[name] = self.common[name, shape]
         return s
 
-    def after(self, i: int, x: Any) -> None:
+    def after(self, i: int, x: Any, s: State) -> None:
         """Hand on what the leaf's step has written and others share."""
+        self.last[x.shape] = s
         for name in self.shares:
             if not self.one and name in self.kept[i]:
                 value = self.kept[i][name]
                 self.common[name, np.shape(value)] = value
+
+    def end(self) -> None:
+        """A step of all leaves is done."""
+        if self.o("share_last"):
+            self.by_shape = dict(self.last)
 
 
 def _updates(
@@ -153,14 +162,17 @@ def _updates(
         [g + wd["coupled"] * x for g, x in zip(grads, xs, strict=True)] if wd["coupled"] else grads
     )
     o.hyper["decay_inside"] = inside
+    o.hyper["rate_now"] = lr
     if equations.tree:
         us = step(grads, xs, memory.of(0, None), t, lr, o)
     else:
         us = []
         for i, (g, x) in enumerate(zip(grads, xs, strict=True)):
             clock = (t - 1) * n + i + 1 if o("share_clock") else t
-            us.append(step(g, x, memory.of(i, x), clock, lr, o))
-            memory.after(i, x)
+            s = memory.of(i, x)
+            us.append(step(g, x, s, clock, lr, o))
+            memory.after(i, x, s)
+        memory.end()
     if o("sign_of_step"):
         us = [-u for u in us]
     factor = o.get("factor", 1.0)

@@ -48,6 +48,8 @@ def squares(
 
 def square(name: str, g: Any, o: Options, mean: Any = None) -> Any:
     """g^2, or what is taken for it."""
+    if o("lr_inside", name):
+        g = o.rate_now * g
     if o("absolute", name):
         return np.abs(g)
     if o("first_power", name):

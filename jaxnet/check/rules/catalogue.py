@@ -39,12 +39,6 @@ CATALOGUE: dict[str, Named] = {
         "Turn the sign inside the inner product.",
     ),
     # Weight decay.
-    "decay_grows": Named(
-        "sign",
-        "The weight decay has the wrong sign: the weights grow. It is subtracted, x := x - lr wd "
-        "x.",
-        "Turn the sign of the decay.",
-    ),
     "decay_coupled": Named(
         "coupled_weight_decay",
         "The weight decay is added to the gradient, and so passes through the rule's averages. It "
@@ -80,6 +74,12 @@ CATALOGUE: dict[str, Named] = {
         "The weight decay is multiplied by lr alone. The rule has its whole rate there, with the "
         "estimate d in it.",
         "Multiply the decay by the rate of the step.",
+    ),
+    "decay_grows": Named(
+        "sign",
+        "The weight decay has the wrong sign: the weights grow. It is subtracted, x := x - lr wd "
+        "x.",
+        "Turn the sign of the decay.",
     ),
     "decay_of_z": Named(
         "order",
@@ -361,6 +361,11 @@ CATALOGUE: dict[str, Named] = {
         "place.",
         "Take it out of the velocity.",
     ),
+    "lr_inside:": Named(
+        "lr_in_buffer",
+        "{part} accumulates the gradient times the learning rate. It accumulates the gradient.",
+        "Keep {part} free of the learning rate.",
+    ),
     "lr_inside": Named(
         "lr_in_buffer",
         "The learning rate is inside the buffer, so it acts on later steps. The rule multiplies "
@@ -574,6 +579,11 @@ CATALOGUE: dict[str, Named] = {
         "eps is multiplied by sqrt(1 - b2^t). The rule adds it as it is, after the correction.",
         "Leave the factor out.",
     ),
+    "eps_unscaled": Named(
+        "eps_placement",
+        "eps stands by itself in the denominator. The rule multiplies it by the estimate d.",
+        "Add d eps.",
+    ),
     "eps_after_quotient": Named(
         "eps_placement",
         "eps is added to the quotient, m / sqrt(v) + eps. It belongs to the denominator.",
@@ -674,6 +684,11 @@ CATALOGUE: dict[str, Named] = {
     "share": Named(
         "state_shared",
         "Leaves share one state. Each leaf needs its own.",
+        "Make a new array for every leaf.",
+    ),
+    "share_last": Named(
+        "state_shared",
+        "Leaves share one state, and that of the last leaf is kept. Each leaf needs its own.",
         "Make a new array for every leaf.",
     ),
     "share_clock": Named(

@@ -67,6 +67,9 @@ def moments(g: Any, s: State, o: Options, b1: Any, b2: Any) -> tuple[Any, Any]:
 def adam(g: Any, x: Any, s: State, t: int, lr: Any, o: Options) -> Any:
     """The update of `adam` and `adamw`."""
     m, v = moments(g, s, o, o.b1, o.b2)
+    if o("lr_inside"):
+        m = s["rated"] = o.b1 * s.get("rated", 0.0) + (1 - o.b1) * lr * g
+        lr = 1.0
     if o("largest_v"):
         v = s["largest"] = np.maximum(s.get("largest", 0.0), v)
     m_hat = looking_ahead(s, m, g, o.b1, t, o, False, o.b2)

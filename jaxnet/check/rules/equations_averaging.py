@@ -14,9 +14,11 @@ def schedule_free(g: Any, y: Any, s: State, t: int, lr: Any, o: Options, squared
     z = s.get("z", y)
     if o.get("warmup_steps", None):
         lr = lr * min(1.0, t / o.warmup_steps)
-    outer = 0.0
+    outer, last = 0.0, 0.0
     if wd and o("decay_coupled"):
         g, wd = g + wd * y, 0.0
+    elif wd and o("decay_decoupled"):
+        last, wd = lr * wd * y, 0.0
     elif wd and (o("decay_of_z") or o("decay_unscaled")):
         outer, wd = (lr * wd * z if o("decay_of_z") else wd * y), 0.0
     largest = s["largest"] = max(s.get("largest", 0.0), lr)
@@ -49,7 +51,7 @@ def schedule_free(g: Any, y: Any, s: State, t: int, lr: Any, o: Options, squared
         return x - y
     if o("point_of_z"):
         return new - y
-    return (1 - b1) * new + b1 * x - y
+    return (1 - b1) * new + b1 * x - y - last
 
 
 def schedule_free_sgd(g: Any, x: Any, s: State, t: int, lr: Any, o: Options) -> Any:
@@ -244,14 +246,13 @@ def prodigy(gs: Any, xs: Any, s: State, t: int, lr: Any, o: Options) -> Any:
     if o("rate_new"):
         rate = new * lr * _corrections(b1, b2, t, o)
     used = {k: old[k] if o("old", k) else {"m": ms, "v": vs}[k] for k in "mv"}
-    last = d if o("d_old") else new
+    eps = o.eps if o("eps_unscaled") else o.eps * (d if o("d_old") else new)
     wd = o.decay_inside
     outer = wd if wd and o("decay_unscaled") else rate * wd
     if wd and o("decay_plain"):
         outer = lr * wd
     return [
-        -rate * used["m"][i] / root(used["v"][i], last * o.eps, o, False, c=None) - outer * xs[i]
-        for i in n
+        -rate * used["m"][i] / root(used["v"][i], eps, o, False, c=None) - outer * xs[i] for i in n
     ]
 
 

@@ -30,8 +30,14 @@ class Reference:
     """
 
     def __init__(self, name: str, hyper: Mapping[str, Any]) -> None:
-        self.entry = named(name)
         self.given = dict(hyper)
+        if name == "sgd":  # as `optim.sgd`, which is one of three
+            ahead = self.given.pop("nesterov", False)
+            name = "gd" if self.given.get("momentum") is None else "momentum"
+            name = "nesterov" if ahead and name == "momentum" else name
+            if name == "gd":
+                self.given.pop("momentum", None)
+        self.entry = named(name)
         if name == "sam" and "learning_rate" in self.given and "optimizer" not in self.given:
             self.given["optimizer"] = gd(self.given.pop("learning_rate"))
         if name == "noisy_sgd" and "key" not in self.given and self.given.get("eta") == 0:

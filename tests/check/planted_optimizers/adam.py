@@ -127,7 +127,7 @@ for change, code, *also in (
 ):
     plant(f"adam {change}", code, "adam", adam(change), *also)
 plant("adam betas", "betas_swapped", "adam", adam(b1=B2, b2=B1))
-plant("adam ten times", "scale", "adam", adam(lr=10 * LR))
+plant("adam three times", "scale", "adam", adam(lr=3 * LR))
 plant("adam other eps", "mismatch", "adam", adam(eps=1e-5))
 plant("adam other b2", "mismatch", "adam", adam(b2=0.99))
 plant("adam climbs without correction", "sign", "adam", adam("none", lr=-LR), "no_bias_correction")

@@ -59,7 +59,8 @@ def main(words: Sequence[str]) -> None:
     faults = sum(p.code != "" for p in chosen)
     print(  # noqa: T201
         f"{right} of {faults} faults have their name, {near} another that fits; {alarms} false "
-        f"alarms on {len(chosen) - faults} right rules; the slowest is {slowest[1]}, {slowest[0]:.1f} s"
+        f"alarms on {len(chosen) - faults} right rules; the slowest is {slowest[1]}, "
+        f"{slowest[0]:.1f} s"
     )
 
 
