@@ -197,7 +197,7 @@ def _decay(equations: Equations, o: Options) -> tuple[dict[str, float], float]:
     for kind in kinds:
         if kind != due and o(f"decay_{kind}"):
             given = kind
-    if o("decay_absent") or o("decay_after"):
+    if o("decay_absent") or o("decay_after") or {"decay_in_m", "decay_in_quotient"} & o.on:
         return kinds, 0.0
     wd = -wd if o("decay_grows") else wd
     if given == "inside":

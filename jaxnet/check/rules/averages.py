@@ -13,8 +13,10 @@ from jaxnet.check.rules.alteration import Options, State
 
 def keep(s: State, name: str, new: Any, o: Options, start: Any = 0.0) -> Any:
     """Write a part of the state, and give the value that the update is made of."""
-    old = s.get(name, start)
+    first, old = name not in s, s.get(name, start)
     s[name] = new
+    if o("old_guarded", name):
+        return new if first else old
     return old + np.zeros_like(new) if o("old") or o("old", name) else new
 
 
@@ -23,6 +25,8 @@ def average(s: State, name: str, value: Any, b: Any, o: Options, start: Any = 0.
     weight = 1 - b
     if o("undamped", name):
         weight = 1.0
+    if o("weights_swapped", name):
+        b, weight = weight, b
     if o("seeded", name) and name not in s:
         return keep(s, name, value, o, start)
     if o("seeded_zero_first", name) and name not in s:

@@ -45,6 +45,18 @@ CATALOGUE: dict[str, Named] = {
         "is due beside the step, x := x - lr wd x.",
         "Leave wd x out of the gradient and subtract lr wd x from the parameters.",
     ),
+    "decay_in_m": Named(
+        "coupled_weight_decay",
+        "The weight decay is added to the gradient of m alone, and so passes through the average. "
+        "It is due beside the step, x := x - lr wd x.",
+        "Leave wd x out of m and subtract lr wd x from the parameters.",
+    ),
+    "decay_in_quotient": Named(
+        "coupled_weight_decay",
+        "The weight decay is added to m^ and divided by the root with it. It is due beside the "
+        "step, x := x - lr wd x.",
+        "Add wd x to the quotient, not to what is divided.",
+    ),
     "decay_decoupled": Named(
         "decoupled_weight_decay",
         "The weights decay beside the step, x := x - lr wd x. The rule has an L2 term: wd x "
@@ -246,6 +258,12 @@ CATALOGUE: dict[str, Named] = {
         "The two betas are exchanged. b1 belongs to the average of the gradient, b2 to that of its "
         "square.",
         "Exchange them.",
+    ),
+    "weights_swapped:": Named(
+        "betas_swapped",
+        "The weights of {part} are exchanged: its decay multiplies the new value. It belongs to "
+        "the old one.",
+        "Exchange the two weights.",
     ),
     "mix_swapped": Named(
         "betas_swapped",
@@ -733,6 +751,12 @@ CATALOGUE: dict[str, Named] = {
     "old:": Named(
         "order",
         "The step is made of {part} as it was before this gradient. It is updated first.",
+        "Update {part} before it is used.",
+    ),
+    "old_guarded:": Named(
+        "order",
+        "From the second step on the step is made of {part} as it was before this gradient. It is "
+        "updated first.",
         "Update {part} before it is used.",
     ),
     "old_raw:": Named(

@@ -264,7 +264,9 @@ def _scaled(case: Case, screen: _Screen, singles: list[Alteration]) -> Iterator[
             f"Divide the step by {c:.6g}.",
         )
         evidence = {"factor": c}
-        yield Alteration(a.on, {**a.hyper, "factor": c}, (*a.named, named), evidence)
+        # A sign is worse than what stands beside it, a length is not.
+        told = (*a.named, named) if c > 0 else (named, *a.named)
+        yield Alteration(a.on, {**a.hyper, "factor": c}, told, evidence)
         rate = case.reference.hyper.get("learning_rate")
         if isinstance(rate, float) and c > 0:
             yield Alteration(

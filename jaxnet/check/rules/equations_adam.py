@@ -70,11 +70,15 @@ def adam(g: Any, x: Any, s: State, t: int, lr: Any, o: Options) -> Any:
     if o("lr_inside"):
         m = s["rated"] = o.b1 * s.get("rated", 0.0) + (1 - o.b1) * lr * g
         lr = 1.0
+    if o.decay_due and o("decay_in_m"):
+        m = s["decayed"] = o.b1 * s.get("decayed", 0.0) + (1 - o.b1) * (g + o.decay_due * x)
     if o("largest_v"):
         v = s["largest"] = np.maximum(s.get("largest", 0.0), v)
     m_hat = looking_ahead(s, m, g, o.b1, t, o, False, o.b2)
     if o("momentum_absent"):
         m_hat = g
+    if o.decay_due and o("decay_in_quotient"):
+        m_hat = m_hat + o.decay_due * x
     return -lr * ratio_of(s, m_hat, v, t, o, o.b1, o.b2)
 
 

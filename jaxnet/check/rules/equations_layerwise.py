@@ -171,7 +171,8 @@ def muon(g: Any, x: Any, s: State, t: int, lr: Any, o: Options) -> Any:
         outer = wd * x
     if o("orthogonal_first"):
         z = _orthogonal(g, o)
-        return -lr * _factor(x, o) * average(s, "m", z, o.beta, o) - outer
+        m = average(s, "m", z, o.beta, o)
+        return -lr * _factor(x, o) * _ahead(m, z, o.beta, t, o, o.bias_correction) - outer
     m = average(s, "m", g, o.beta, o)
     m_hat = g if o("orthogonal_gradient") else _ahead(m, g, o.beta, t, o, o.bias_correction)
     if wd and o("decay_scaled"):

@@ -95,7 +95,7 @@ def problems(shapes: Mapping[str, tuple[int, ...]], eps: float) -> list[Problem]
     n = len(shapes)
     made = [
         _drawn(rng, "random gradients", shapes, 12, [1.0] * n, 1.0),
-        _drawn(rng, "different scales", shapes, 40, [1e-3, 1.0, 30.0, 0.1][:n], 10.0, drift=0.7),
+        _drawn(rng, "different scales", shapes, 40, [1e-3, 1.0, 30.0, 0.1][:n], 10.0, drift=0.9),
     ]
     small = [eps, eps**0.5, 10 * eps, 0.1 * eps**0.5] if eps else [1e-6, 1e-3, 1e-5, 1e-4]
     small = [max(s, 1e-15) for s in small]

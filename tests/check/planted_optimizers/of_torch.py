@@ -25,7 +25,7 @@ class Sgd(torch.optim.Optimizer):
         self.shared: dict[Any, Any] = {}
 
     @torch.no_grad()
-    def step(self, closure: Any = None) -> None:
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
         for group in self.param_groups:
             for p in group["params"]:
                 state = (
@@ -71,7 +71,7 @@ class Adam(torch.optim.Optimizer):
         self.fault, self.t = fault, 0
 
     @torch.no_grad()
-    def step(self, closure: Any = None) -> None:
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
         for group in self.param_groups:
             b1, b2 = group["betas"]
             for p in group["params"]:

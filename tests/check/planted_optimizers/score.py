@@ -5,6 +5,7 @@ python -m tests.check.planted_optimizers.score [WORD ...]  runs those whose name
 
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 
 import jax
@@ -17,13 +18,14 @@ from .problem import Planted
 def planted() -> list[Planted]:
     """All of them; those of PyTorch only where it is installed."""
     with jax.enable_x64(True):
-        from . import adam, adaptive, gradient_descent, layerwise
+        from . import adam, adaptive, gradient_descent, later, layerwise
 
         found = [
             *gradient_descent.PLANTED,
             *adaptive.PLANTED,
             *adam.PLANTED,
             *layerwise.PLANTED,
+            *later.PLANTED,
         ]
         try:
             from . import of_torch
@@ -44,6 +46,7 @@ def main(words: Sequence[str]) -> None:
         p for p in planted() if not words or any(w in (*p.name.split(), p.reference) for w in words)
     ]
     right, near, alarms, slowest = 0, 0, 0, (0.0, "")
+    of, found = Counter[str](), Counter[str]()
     for p in chosen:
         start = time.perf_counter()
         try:
@@ -51,11 +54,14 @@ def main(words: Sequence[str]) -> None:
         except Exception as error:
             said = f"{type(error).__name__}: {error}"
         slowest = max(slowest, (time.perf_counter() - start, p.name))
+        of[p.code] += 1
+        found[p.code] += said == p.code
         right += p.code != "" and said == p.code
         near += p.code != "" and said in p.also
         alarms += p.code == "" and said != ""
         if said != p.code:
             print(f"{p.name} ({p.reference}): {said or 'right'}, not {p.code or 'right'}")  # noqa: T201
+    print(", ".join(f"{code or 'right'} {found[code]}/{n}" for code, n in sorted(of.items())))  # noqa: T201
     faults = sum(p.code != "" for p in chosen)
     print(  # noqa: T201
         f"{right} of {faults} faults have their name, {near} another that fits; {alarms} false "
