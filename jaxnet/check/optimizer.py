@@ -117,12 +117,13 @@ def _told(case: Case, mine: Subject, tell: Callable[[str], None]) -> Report:
         note = f"equals {other.name}: {other.difference}. That is no fault; jaxnet's {name} differs"
         return _report(case, gaps, title, [], [note, *notes])
     tell("searching for the cause")
-    findings = _findings(case, gaps, tell)
     worst = max(float(g.relative[g.wrong].max(initial=0)) for g in gaps)
-    if worst < HALF_SINGLE and findings[0].code == "mismatch":
+    found = search(case, tell, pairs=worst >= HALF_SINGLE)
+    if worst < HALF_SINGLE and found is None:
         title = f"the rule is {name}, up to {worst:.1e} on {len(gaps)} problems"
         note = "a factor in it is computed in float32: the paths agree to six digits, not to nine"
         return _report(case, gaps, title, [], [note, *notes])
+    findings = _findings(case, gaps, found)
     title = (
         f"the rule is not {name}: it parts on {sum(g.any for g in gaps)} of {len(gaps)} problems"
     )
@@ -147,7 +148,9 @@ def _under_a_schedule(case: Case, mine: Subject) -> list[str]:
     ]
 
 
-def _findings(case: Case, gaps: list[Gap], tell: Callable[[str], None]) -> list[Finding]:
+def _findings(
+    case: Case, gaps: list[Gap], found: tuple[Alteration, list[int]] | None
+) -> list[Finding]:
     leaves = case.leaves
     wrong = np.any([by_leaf(g.wrong, case.sizes) for g in gaps], axis=0)
     k = next(i for i, g in enumerate(gaps) if g.any)
@@ -157,7 +160,6 @@ def _findings(case: Case, gaps: list[Gap], tell: Callable[[str], None]) -> list[
         "first_step": float(first),
         "relative_error": float(min(gaps[k].relative[gaps[k].wrong].max(), 1e300)),
     }
-    found = search(case, tell)
     if found is None:
         return [_mismatch(case, k, first, evidence, tuple(np.array(leaves)[wrong]))]
     alteration, concerned = found
@@ -176,7 +178,7 @@ def _mismatch(
     due = np.diff(case.due[k], axis=0)
     factors = [_one_factor(m, d) for m, d in zip(mine, due, strict=True)]
     known = [c for c in factors if c is not None]
-    if len(known) == len(factors) and all(abs(abs(c) - 1) < 1e-5 for c in known):
+    if len(known) == len(factors) and {round(c, 5) for c in known} == {1.0, -1.0}:
         return Finding(
             "sign",
             leaves,

@@ -91,8 +91,10 @@ def dialect(case: Case) -> Dialect | None:
     return None
 
 
-def search(case: Case, tell: Callable[[str], None]) -> tuple[Alteration, list[int]] | None:
-    """The alteration that goes the user's path, and the leaves that it concerns."""
+def search(
+    case: Case, tell: Callable[[str], None], pairs: bool = True
+) -> tuple[Alteration, list[int]] | None:
+    """The alteration, or with `pairs` two, that goes the user's path; and the leaves concerned."""
     wrong = [case.wrong_leaves(k, case.due[k]) for k in range(len(case.problems))]
     k = next(i for i, w in enumerate(wrong) if w.any())
     first = gap(case.paths[k], case.due[k], case.tolerance, case.unit).wrong.any(axis=1).argmax()
@@ -109,6 +111,8 @@ def search(case: Case, tell: Callable[[str], None]) -> tuple[Alteration, list[in
     for a in chain(_other_values(case), _decays(case, k)):
         if screen(a):
             return a, screen.leaves
+    if not pairs:
+        return None
     tell("trying two alterations at a time")
     return _pair(case, screen, singles)
 
@@ -315,6 +319,8 @@ def _other_values(case: Case) -> Iterator[Alteration]:
 
 def _decays(case: Case, k: int) -> Iterator[Alteration]:
     """A weight decay where none is due."""
+    if case.equations.decay and case.reference.hyper.get(case.equations.decay_name):
+        return
     rate = case.reference.hyper.get("learning_rate", 1.0)
     rate = rate(0) if callable(rate) else rate
     x, mine, due = case.due[k][0], case.paths[k][1], case.due[k][1]
