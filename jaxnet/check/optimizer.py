@@ -46,7 +46,8 @@ def optimizer(
             step(params, grads, state) -> (params, state), in NumPy or JAX, for a dict, a list or
             one array; or a class of torch.optim (or a function from parameters to its instance).
             A rule that needs more takes it by name: value, value_fn, grad_fn.
-        reference: The rule that it should be, a name of `optim.ZOO`.
+        reference: The rule that it should be, a name of `optim.ZOO`, or "sgd" with the arguments
+            of `optim.sgd`.
         progress: Called with what is being done, at the start of each part.
         **hyper: The hyperparameters of the reference as the rule has them, learning_rate among
             them; what is left out has the zoo's default.
@@ -121,7 +122,7 @@ def _told(case: Case, mine: Subject, tell: Callable[[str], None]) -> Report:
     found = search(case, tell, pairs=worst >= HALF_SINGLE)
     if worst < HALF_SINGLE and found is None:
         title = f"the rule is {name}, up to {worst:.1e} on {len(gaps)} problems"
-        note = "a factor in it is computed in float32: the paths agree to six digits, not to nine"
+        note = "a factor in it is computed in float32: the paths agree to five digits, not to nine"
         return _report(case, gaps, title, [], [note, *notes])
     findings = _findings(case, gaps, found)
     title = (

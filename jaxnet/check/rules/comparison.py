@@ -7,7 +7,7 @@ import numpy as np
 RELATIVE = 1e-9
 """How far paths may part, relative to the way gone, in float64."""
 
-HALF_SINGLE = 1e-6
+HALF_SINGLE = 1e-5
 """Up to here a difference that no fault explains is that of a factor computed in float32."""
 
 SINGLE = 2e-3

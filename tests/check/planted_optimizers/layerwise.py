@@ -107,7 +107,7 @@ plant("novograd decoupled", "decoupled_weight_decay", "novograd", novograd("deco
 
 def fromage(change: str = "") -> Any:
     def update(p: Any, g: Any, s: Any, t: int) -> Any:
-        ratio = float(max(norm(p), 1e-6)) / float(max(norm(g), 1e-6))
+        ratio = np.maximum(norm(p), 1e-6) / np.maximum(norm(g), 1e-6)
         shrink = 1 + LR**2 if change == "no root" else np.sqrt(1 + LR**2)
         sign = -1 if change == "sign" else 1
         return (p - sign * LR * ratio * g) / shrink
