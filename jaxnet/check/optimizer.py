@@ -119,7 +119,7 @@ def _told(case: Case, mine: Subject, tell: Callable[[str], None]) -> Report:
         return _report(case, gaps, title, [], [note, *notes])
     tell("searching for the cause")
     worst = max(float(g.relative[g.wrong].max(initial=0)) for g in gaps)
-    found = search(case, tell, pairs=worst >= HALF_SINGLE)
+    found = search(case, tell, small=worst < HALF_SINGLE)
     if worst < HALF_SINGLE and found is None:
         title = f"the rule is {name}, up to {worst:.1e} on {len(gaps)} problems"
         note = "a factor in it is computed in float32: the paths agree to five digits, not to nine"

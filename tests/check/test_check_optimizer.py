@@ -183,3 +183,9 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     file.write_text("def init(): 0\ndef step(): 0\n")
     assert main(["check", str(file)]) == 2
     assert "does not define REFERENCE, HYPER" in capsys.readouterr().err
+
+
+def test_a_rate_in_float32_is_no_fault() -> None:
+    report = check.optimizer(optax.adam(0.1), "adam", learning_rate=np.float32(0.1))
+    assert report.ok
+    assert any("float32" in note for note in report.notes)

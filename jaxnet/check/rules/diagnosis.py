@@ -92,9 +92,13 @@ def dialect(case: Case) -> Dialect | None:
 
 
 def search(
-    case: Case, tell: Callable[[str], None], pairs: bool = True
+    case: Case, tell: Callable[[str], None], small: bool
 ) -> tuple[Alteration, list[int]] | None:
-    """The alteration, or with `pairs` two, that goes the user's path; and the leaves concerned."""
+    """The alteration, or two, that goes the user's path, and the leaves that it concerns.
+
+    A path that parts by no more than a factor in float32 does (`small`) gets no fits and no pairs:
+    two alterations can undo one another but for so little.
+    """
     wrong = [case.wrong_leaves(k, case.due[k]) for k in range(len(case.problems))]
     k = next(i for i, w in enumerate(wrong) if w.any())
     first = gap(case.paths[k], case.due[k], case.tolerance, case.unit).wrong.any(axis=1).argmax()
@@ -104,14 +108,17 @@ def search(
     for a in singles:
         if screen(a):
             return a, screen.leaves
-    tell("fitting the length of the step")
-    for a in _scaled(case, screen, [Alteration(), *singles]):
-        if screen(a):
-            return a, screen.leaves
+    if not small:
+        tell("fitting the length of the step")
+        # A step that goes the wrong way and is fitted would be the right one.
+        others = [a for a in singles if a.named[0].code != "sign"]
+        for a in _scaled(case, screen, [Alteration(), *others]):
+            if screen(a):
+                return a, screen.leaves
     for a in chain(_other_values(case), _decays(case, k)):
         if screen(a):
             return a, screen.leaves
-    if not pairs:
+    if small:
         return None
     tell("trying two alterations at a time")
     return _pair(case, screen, singles)

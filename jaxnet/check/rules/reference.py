@@ -158,8 +158,14 @@ def _check(entry: Entry, given: dict[str, Any]) -> None:
     for k, value in given.items():
         if isinstance(value, int) and not isinstance(value, bool) and k in FLOATS:
             given[k] = float(value)
+        if isinstance(value, np.floating) or (
+            isinstance(value, jax.Array) and value.dtype in FLOATING and value.ndim == 0
+        ):
+            given[k] = float(value)
     entry.factory(**given)
 
+
+FLOATING = (np.float32, np.float64)
 
 FLOATS = frozenset(
     {

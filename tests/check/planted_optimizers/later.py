@@ -198,7 +198,14 @@ plant(
     without(optim.prodigy(1.0), "r"),
     learning_rate=1.0,
 )
-plant("later nag forgets x", "state_reset", "nag", without(optim.nag(LR), "x"), "nesterov_point", "order")
+plant(
+    "later nag forgets x",
+    "state_reset",
+    "nag",
+    without(optim.nag(LR), "x"),
+    "nesterov_point",
+    "order",
+)
 plant(
     "later dowg forgets v", "state_reset", "dowg", without(optim.dowg(1.0), "v"), learning_rate=1.0
 )
