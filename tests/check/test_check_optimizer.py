@@ -29,12 +29,12 @@ def named(p: Planted) -> str:
     return p.name
 
 
-@pytest.mark.parametrize("p", FAULTS[::11], ids=named)
+@pytest.mark.parametrize("p", FAULTS[::16], ids=named)
 def test_planted_faults_are_named(p: Planted) -> None:
     assert headline(p) in (p.code, *p.also)
 
 
-@pytest.mark.parametrize("p", RIGHT[::6], ids=named)
+@pytest.mark.parametrize("p", RIGHT[::9], ids=named)
 def test_right_rules_pass(p: Planted) -> None:
     assert headline(p) == ""
 
@@ -50,7 +50,7 @@ def test_there_are_faults_of_every_code_and_rule() -> None:
         "lr_in_buffer", "betas_swapped", "momentum_sign", "state_reset", "state_shared",
         "wrong_accumulator", "initial_accumulator", "order", "mismatch",
     }  # fmt: skip
-    assert set(EQUATIONS) - {p.reference for p in ALL} == {"noisy_sgd"}
+    assert set(EQUATIONS) <= {p.reference for p in ALL}
 
 
 # Without noise noisy_sgd is gd, and drawing it without a compiler takes long.
