@@ -11,6 +11,7 @@ from jaxnet.check.differences import (
 )
 from jaxnet.check.gradient import assert_gradient, gradient
 from jaxnet.check.hessians import HessianAgreement, hessian, hessian_product
+from jaxnet.check.optimizer import assert_optimizer, optimizer
 from jaxnet.check.report import Finding, Report
 from jaxnet.check.vjp import assert_layer, assert_vjp, layer, vjp
 
@@ -23,6 +24,7 @@ __all__ = [
     "agreement",
     "assert_gradient",
     "assert_layer",
+    "assert_optimizer",
     "assert_vjp",
     "central_differences",
     "directional_difference",
@@ -33,5 +35,6 @@ __all__ = [
     "hessian_product",
     "kinks",
     "layer",
+    "optimizer",
     "vjp",
 ]
