@@ -8,22 +8,23 @@ import numpy as np
 
 
 class Scales(NamedTuple):
-    """The columns of an array: the largest and smallest root mean square and standard deviation.
+    """The columns of an array, constant ones left out.
 
-    offset is the largest |mean| / standard deviation. Constant columns are left out.
+    largest is the largest root mean square; widest, middle and narrowest are standard deviations
+    (middle is their median); offset is the largest |mean| / standard deviation.
     """
 
     largest: float
-    smallest: float
     widest: float
+    middle: float
     narrowest: float
     offset: float
 
     @property
     def bad(self) -> bool:
         """Whether the columns are far from mean 0 and standard deviation 1, or from one another."""
-        ratio = self.widest / self.narrowest
-        return self.largest > 8 or self.largest < 0.1 or ratio > 20 or self.offset > 15
+        uneven = self.widest > 20 * self.middle
+        return self.largest > 8 or self.largest < 0.1 or uneven or self.offset > 15
 
 
 def scales(a: Any) -> Scales | None:
@@ -40,7 +41,7 @@ def scales(a: Any) -> Scales | None:
     std, mean = std[moving], flat.mean(axis=0)[moving]
     rms = np.sqrt(std**2 + mean**2)
     return Scales(
-        float(rms.max()), float(rms.min()), float(std.max()), float(std.min()),
+        float(rms.max()), float(std.max()), float(np.median(std)), float(std.min()),
         float((np.abs(mean) / std).max()),
     )  # fmt: skip
 

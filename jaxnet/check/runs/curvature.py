@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from jaxnet.check.witness import wide
+from jaxnet.check.witness import compiled, wide
 
 LARGE = 50_000
 """Parameters from which on the vectors are not kept: only the largest curvature is sure then."""
@@ -51,10 +51,6 @@ class Curvature(NamedTuple):
         return float(np.log(0.1) / np.log(kept)) if 0 < kept < 1 else np.inf
 
 
-QUICK = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
-"""Options to compile what runs for a moment only."""
-
-
 def curvature(loss: Any, params: Any, x: Any, t: Any) -> Curvature:
     """The curvature of loss(params, x, t), in float64 unless there are very many parameters."""
     n = sum(leaf.size for leaf in jax.tree.leaves(params))
@@ -67,7 +63,10 @@ def curvature(loss: Any, params: Any, x: Any, t: Any) -> Curvature:
 def _of(loss: Any, params: Any, x: Any, t: Any, steps: int, keep: bool) -> Curvature:
     start = np.random.default_rng(0).normal(size=sum(p.size for p in jax.tree.leaves(params)))
     start = (start / np.linalg.norm(start)).astype(np.float32)
-    a, b = jax.device_get(_lanczos(loss, steps, keep, params, x, t, start))
+    program = partial(_lanczos, loss, steps, keep)
+    # A small problem takes longer to compile well than to run.
+    run = compiled(program) if keep else jax.jit(program)
+    a, b = jax.device_get(run(params, x, t, start))
     if not (np.isfinite(a).all() and np.isfinite(b).all()):
         return Curvature(np.nan, np.nan, np.nan)
     tiny = 1e-9 * float(np.abs(a).max(initial=0))
@@ -80,7 +79,6 @@ def _of(loss: Any, params: Any, x: Any, t: Any, steps: int, keep: bool) -> Curva
     )
 
 
-@partial(jax.jit, static_argnums=(0, 1, 2))
 def _lanczos(
     loss: Any, steps: int, keep: bool, params: Any, x: Any, t: Any, start: Any
 ) -> Any:

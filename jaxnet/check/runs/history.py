@@ -8,10 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnet.check.runs.trial import Loss, Trial
+from jaxnet.check.witness import compiled as compiled_quickly
 from jaxnet.optim.states import eval_params
 
 CHECKS = 25
 """How often a run of minibatches looks at the loss of all rows."""
+
+QUICK_BELOW = 1e9
+"""Parameters times rows times steps below which compiling takes longer than running."""
 
 
 class Course(NamedTuple):
@@ -97,7 +101,8 @@ def runner(trial: Trial, loss: Loss | None = None) -> Runner:
         i, params, state, h = jax.lax.while_loop(going, body, carry)
         return i, eval_params(state, params), h
 
-    compiled = jax.jit(program)
+    quick = trial.size * n * length < QUICK_BELOW
+    compiled = compiled_quickly(program) if quick else jax.jit(program)
 
     def run(
         params: Any, x: Any, t: Any, scale: float = 1.0, steps: int | None = None,

@@ -56,14 +56,15 @@ def ideal(here: Look) -> Ideal | None:
         value, grad = of_all(np.broadcast_to(c.reshape(shape[1:]), shape).ravel())
         return value, grad.reshape(shape).sum(axis=0).ravel()
 
-    zero = np.zeros(start.size)
-    constant, _ = _lowest(of_constant, np.zeros(int(np.prod(shape[1:]))))
-    best, bounded = _lowest(of_all, zero)
-    _, mirrored = _lowest(lambda z: of_all(z, -1.0), zero)
+    # Not from zero, where |z| and max(z, 0) inside a stable formula have no slope of their own.
+    near = 0.1 * rng.normal(size=start.size)
+    constant, _ = _lowest(of_constant, near[: int(np.prod(shape[1:]))])
+    best, bounded = _lowest(of_all, near)
+    _, mirrored = _lowest(lambda z: of_all(z, -1.0), near)
     values = [of_all(rng.normal(size=start.size) * s)[0] for s in (0.1, 1.0, 3.0)]
     scale = max(float(np.abs(values).max()), 1e-30)
     slopes = [np.abs(of_all(np.full(start.size, v))[1]).reshape(len(start), -1).max(axis=1)
-              for v in (-0.5, 0.0, 0.5)]  # fmt: skip
+              for v in (-0.5, 0.1, 0.5)]  # fmt: skip
     reach = np.max(slopes, axis=0)
     return Ideal(
         constant, min(best, constant), bounded, mirrored,

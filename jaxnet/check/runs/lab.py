@@ -13,11 +13,12 @@ import optax
 
 from jaxnet.check.runs.columns import Scales, scales, standardised
 from jaxnet.check.runs.curvature import Curvature, curvature
-from jaxnet.check.runs.history import Course, Runner, runner
+from jaxnet.check.runs.history import Course, Runner, row_numbers, runner
 from jaxnet.check.runs.ideal import Ideal, ideal
 from jaxnet.check.runs.look import Look, look
 from jaxnet.check.runs.probe import Probe, class_numbers, probe
 from jaxnet.check.runs.trial import Loss, Trial
+from jaxnet.check.witness import compiled
 
 SMALLER, LARGER = (1e-1, 1e-2, 1e-3, 1e-4), (1e1, 1e2, 1e3, 1e4)
 """Step sizes that are tried, as multiples of the user's."""
@@ -65,11 +66,25 @@ class Lab:
         return self.course()
 
     @cached_property
+    def value_and_grad(self) -> Any:
+        """The loss and its gradient, compiled."""
+        return compiled(jax.value_and_grad(self.trial.loss))
+
+    @cached_property
     def start(self) -> tuple[float, Any]:
         """The loss and the gradient at the start, of all rows."""
-        t = self.trial
-        value, grads = jax.jit(jax.value_and_grad(t.loss))(t.params, t.x, t.t)
+        value, grads = self.value_and_grad(self.trial.params, self.trial.x, self.trial.t)
         return float(value), jax.device_get(grads)
+
+    @cached_property
+    def first_gradient(self) -> Any:
+        """The gradient that the first step sees."""
+        t = self.trial
+        if t.batch_size is None:
+            return self.start[1]
+        rows = row_numbers(t.rows, t.batch_size, 1, t.shuffle)[0]
+        batch = jax.tree.map(lambda a: a[rows], (t.x, t.t))
+        return jax.device_get(self.value_and_grad(t.params, *batch)[1])
 
     @cached_property
     def here(self) -> Look | None:
@@ -178,13 +193,13 @@ class Lab:
 
         return jax.tree.map(draw, self.trial.params)
 
-    def anywhere(self, seed: int) -> Any:
-        """Random parameters where nothing is zero."""
+    def anywhere(self, seed: int, size: float = 1.0) -> Any:
+        """Random parameters where nothing is zero, this many times the usual size."""
         rng = np.random.default_rng(seed)
 
         def draw(leaf: Any) -> Any:
-            size = usual(leaf.shape) if leaf.ndim > 1 else 0.3
-            return jnp.asarray(rng.normal(size=leaf.shape) * size, leaf.dtype)
+            std = size * (usual(leaf.shape) if leaf.ndim > 1 else 0.3)
+            return jnp.asarray(rng.normal(size=leaf.shape) * std, leaf.dtype)
 
         return jax.tree.map(draw, self.trial.params)
 

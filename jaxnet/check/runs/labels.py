@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnet.check.report import Finding
+from jaxnet.check.runs import scaling
 from jaxnet.check.runs.lab import Lab
 from jaxnet.check.runs.look import INPUTS, PARAMS, TARGETS
 from jaxnet.check.runs.probe import as_rows, class_numbers, probe
@@ -87,7 +88,7 @@ def encoding(lab: Lab) -> Finding | None:
     span, size = ideal.constant - ideal.best, abs(ideal.constant)
     if span <= 1e-3 * size and _varies(t):
         if classes is None:
-            return None
+            return scaling.out_of_reach(lab)
         return _finding(
             "No predictions do better in this loss than one and the same for every row, "
             f"{ideal.constant:.4g}: the targets, from {t.min():g} to {t.max():g}, are not in the "

@@ -68,6 +68,10 @@ def nonfinite(lab: Lab) -> Finding | None:
             break
     finite = before.losses[np.isfinite(before.losses)]
     low, top = float(finite.min(initial=np.inf)), abs(float(lab.base.losses[0]))
+    moved = [np.abs(np.asarray(leaf)).max(initial=0) for leaf in jax.tree.leaves(before.params)]
+    size = [np.abs(np.asarray(leaf)).max(initial=0) for leaf in jax.tree.leaves(trial.params)]
+    if max(moved) > 100 * (1 + max(size)):
+        return None  # the parameters ran away
     grown = np.abs(finite[-3:]).max(initial=0) > 3 * top + 1e-9
     progress = len(finite) > 2 and low < value - 0.3 * abs(value)
     smaller, _ = lab.best((1e-1, 1e-2, 1e-3)) if not progress else (-1.0, 1.0)

@@ -29,6 +29,14 @@ def same_step(lab: Lab) -> Finding | None:
     return None
 
 
+def out_of_reach(lab: Lab) -> Finding | None:
+    """Targets that no predictions come near to, as they can once standardised."""
+    of = ideal_of_standardised(lab)
+    if of is None or of.constant - of.best < 0.05 * abs(of.constant):
+        return None
+    return targets(lab, lab.explained(lab.course(t="standardised"), of), "")
+
+
 def other_step(lab: Lab) -> Finding | None:
     """A run that no step size saves, unless the inputs are standardised."""
     if lab.inputs is None or not lab.inputs.bad:

@@ -25,11 +25,6 @@ def redrawing_helps(lab: Lab) -> Finding | None:
     if found is None:
         return None
     now, new = lab.explained(lab.base), _redrawn(lab, (1.0,))
-    if new < now + 0.15 and lab.in_time:
-        new = _redrawn(lab, (1.0, 10.0, 0.1))
-        best, _ = lab.best((1.0, *SMALLER, *LARGER))
-        if new < best + 0.1:
-            return None
     if new < now + 0.15:
         return None
     return _confirmed(found, lab, now, new)

@@ -19,7 +19,7 @@ def uphill(lab: Lab) -> Finding | None:
             "Minimise the negative of this loss.", {"first_loss": value, "last_loss": last},
         )  # fmt: skip
     moved = lab.course(steps=1)
-    grads = jax.tree.leaves(lab.start[1])
+    grads = jax.tree.leaves(lab.first_gradient)
     along, total, length = {}, 0.0, 0.0
     for name, g, a, b in zip(
         trial.names, grads, jax.tree.leaves(trial.params), jax.tree.leaves(moved.params),

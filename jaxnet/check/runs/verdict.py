@@ -18,12 +18,12 @@ ALWAYS: tuple[Suspect, ...] = (
 """What is a fault by itself."""
 
 OF_A_FAILED_RUN: tuple[Suspect, ...] = (
-    labels.unrelated, scaling.same_step, starts.redrawing_helps, step.too_large, step.too_small,
+    labels.unrelated, starts.redrawing_helps, scaling.same_step, step.too_large, step.too_small,
     scaling.other_step, starts.redrawing_helps_all_steps,
 )  # fmt: skip
 """What a failed run is tried again without."""
 
-OF_THE_MODEL: tuple[Suspect, ...] = (model.linear_model, model.missing_bias)
+OF_THE_MODEL: tuple[Suspect, ...] = (model.missing_bias, model.linear_model)
 """What even a good run cannot do."""
 
 

@@ -77,7 +77,8 @@ def pixels_to_255() -> Any:
 @CASES.add("unscaled_targets")
 def diabetes_progression() -> Any:
     x, t = scaled("diabetes")
-    return regress(), dense(0, 10, 16, 1), (x, t.astype(np.float32)), {"learning_rate": 0.1}
+    rule = optax.adam(0.01)
+    return regress(), dense(0, 10, 16, 1), (x, t.astype(np.float32)), {"optimizer": rule}
 
 
 @CASES.add("unscaled_targets")
@@ -207,7 +208,7 @@ def digits_all_positive() -> Any:
         return jnp.mean(jnp.sum(cost, axis=1)) + penalty / (2 * len(x))
 
     rule = optim.conjugate_gradient()
-    return loss, {"w1": w1, "w2": w2}, (x, t), {"optimizer": rule, "steps": 30}
+    return loss, {"w1": w1, "w2": w2}, (x / 16, t), {"optimizer": rule, "steps": 30}
 
 
 @CASES.add("bad_init")

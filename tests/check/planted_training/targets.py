@@ -342,7 +342,7 @@ def digits_sorted_by_class() -> Any:
 def iris_sorted_by_class() -> Any:
     x, t = scaled("iris")
     order = np.argsort(t, kind="stable")
-    options = {"learning_rate": 0.3, "batch_size": 10, "shuffle": False, "steps": 150}
+    options = {"learning_rate": 1.0, "batch_size": 30, "shuffle": False, "steps": 150}
     return classify(), dense(0, 4, 8, 3), (x[order], t[order]), options
 
 
