@@ -64,12 +64,12 @@ def training(
         shuffle, validation,
     )  # fmt: skip
     with np.errstate(all="ignore"):
-        lab = Lab(whole, progress or (lambda phase: None))
+        lab = Lab(whole.in_reach(), progress or (lambda phase: None))
         if whole.plain and learning_rate is None:
             size = lab.curvature.size
             rate = 1 / size if np.isfinite(size) and size > 0 else 0.01
-            lab.trial = whole.with_rule(optax.sgd(rate), rate)
-        return _report(lab, findings(lab))
+            lab.trial = lab.trial.with_rule(optax.sgd(rate), rate)
+        return _report(lab, findings(lab), whole.rows)
 
 
 def assert_trains(
@@ -84,7 +84,7 @@ def assert_trains(
         raise AssertionError(f"\n{report}")
 
 
-def _report(lab: Lab, found: tuple[Finding, ...]) -> Report:
+def _report(lab: Lab, found: tuple[Finding, ...], rows: int) -> Report:
     base = lab.base
     explained = lab.explained(base)
     first, last = float(base.whole[0]), float(base.whole[-1])
@@ -110,9 +110,11 @@ def _report(lab: Lab, found: tuple[Finding, ...]) -> Report:
             "saturated_fraction": max(u.saturated for u in lab.here.units),
         }
     code = f"the run fails: {found[0].code}" if found else "the run is healthy"
-    rows = tuple((name.replace("_", " "), f"{value:.6g}") for name, value in figures.items())
+    table = tuple((name.replace("_", " "), f"{value:.6g}") for name, value in figures.items())
     notes = []
     if lab.steps < lab.trial.steps:
         notes.append(f"only {lab.steps} of {lab.trial.steps} steps were made, to save time")
+    if lab.trial.rows < rows:
+        notes.append(f"made with {lab.trial.rows} of {rows} rows, to save time")
     data = figures | {"losses": [float(v) for v in base.losses]}
-    return Report(code, ("", "measured"), rows, found, tuple(notes), jax.device_get(data))
+    return Report(code, ("", "measured"), table, found, tuple(notes), jax.device_get(data))

@@ -71,7 +71,9 @@ def _of(loss: Any, params: Any, x: Any, t: Any, steps: int, keep: bool) -> Curva
         return Curvature(np.nan, np.nan, np.nan)
     tiny = 1e-9 * float(np.abs(a).max(initial=0))
     end = next((i + 1 for i in range(len(b)) if b[i] <= tiny), len(a))
-    values = np.linalg.eigvalsh(np.diag(a[:end]) + np.diag(b[: end - 1], 1) + np.diag(b[: end - 1], -1))
+    values = np.linalg.eigvalsh(
+        np.diag(a[:end]) + np.diag(b[: end - 1], 1) + np.diag(b[: end - 1], -1)
+    )
     noise = (1e-12 if keep else 1e-5) * float(np.abs(values).max())
     positive = values[values > noise]
     return Curvature(
@@ -79,9 +81,7 @@ def _of(loss: Any, params: Any, x: Any, t: Any, steps: int, keep: bool) -> Curva
     )
 
 
-def _lanczos(
-    loss: Any, steps: int, keep: bool, params: Any, x: Any, t: Any, start: Any
-) -> Any:
+def _lanczos(loss: Any, steps: int, keep: bool, params: Any, x: Any, t: Any, start: Any) -> Any:
     """The tridiagonal matrix that the Hessian has in the space of g, Hg, HHg, ..., g random.
 
     alpha_j = q_j H q_j and beta_j = |H q_j - alpha_j q_j - beta_(j-1) q_(j-1)|. With `keep` every
@@ -104,7 +104,14 @@ def _lanczos(
             w = w - basis.T @ (basis @ w)
             w = w - basis.T @ (basis @ w)
         beta = jnp.sqrt(w @ w)
-        return w / jnp.where(beta > 0, beta, 1), q, beta, basis, a.at[j].set(alpha), b.at[j].set(beta)
+        return (
+            w / jnp.where(beta > 0, beta, 1),
+            q,
+            beta,
+            basis,
+            a.at[j].set(alpha),
+            b.at[j].set(beta),
+        )
 
     q = start.astype(flat.dtype)
     basis = jnp.zeros((steps if keep else 0, flat.size), flat.dtype)

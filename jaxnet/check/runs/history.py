@@ -60,7 +60,9 @@ def runner(trial: Trial, loss: Loss | None = None) -> Runner:
     value_and_grad = jax.value_and_grad(loss)
     nothing = jnp.full(length + 1, jnp.nan)
 
-    def program(params: Any, x: Any, t: Any, held_out: Any, scale: Any, stop: Any, rows: Any) -> Any:
+    def program(
+        params: Any, x: Any, t: Any, held_out: Any, scale: Any, stop: Any, rows: Any
+    ) -> Any:
         def look(params: Any, batch: Any) -> Any:
             return jnp.asarray(loss(params, *batch), nothing.dtype)
 

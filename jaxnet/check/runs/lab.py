@@ -20,7 +20,8 @@ from jaxnet.check.runs.probe import Probe, class_numbers, probe
 from jaxnet.check.runs.trial import Loss, Trial
 from jaxnet.check.witness import compiled
 
-SMALLER, LARGER = (1e-1, 1e-2, 1e-3, 1e-4), (1e1, 1e2, 1e3, 1e4)
+SMALLER = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
+LARGER = (1e2, 1e4, 1e3, 1e1, 1e5, 1e6)
 """Step sizes that are tried, as multiples of the user's."""
 
 SECONDS = 15.0
@@ -56,7 +57,7 @@ class Lab:
             began = time.perf_counter()
             self.run(self.trial.params, self.trial.x, self.trial.t, steps=1)
             seconds = min(seconds, time.perf_counter() - began)
-        return max(5, min(self.trial.steps, int(0.4 * SECONDS / max(seconds, 1e-9))))
+        return max(5, min(self.trial.steps, int(0.1 * SECONDS / max(seconds, 1e-9))))
 
     @cached_property
     def base(self) -> Course:
@@ -111,11 +112,7 @@ class Lab:
     def curvature(self) -> Curvature:
         """The curvature at the start."""
         self.tell("measuring the curvature")
-        x, t = self.trial.x, self.trial.t
-        if self.trial.size * self.trial.rows > 5e7:
-            rows = np.sort(np.random.default_rng(0).permutation(self.trial.rows)[:128])
-            x, t = jax.tree.map(lambda a: a[rows], (x, t))
-        return curvature(self.trial.loss, self.trial.params, x, t)
+        return curvature(self.trial.loss, self.trial.params, self.trial.x, self.trial.t)
 
     @cached_property
     def inputs(self) -> Scales | None:
@@ -133,6 +130,11 @@ class Lab:
         return class_numbers(self.trial.t) is not None
 
     # ------------------------------------------------------------------ experiments
+
+    @property
+    def shortened(self) -> float:
+        """How many times fewer steps are made than the user makes."""
+        return self.trial.steps / self.steps
 
     @property
     def in_time(self) -> bool:

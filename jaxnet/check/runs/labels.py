@@ -1,6 +1,5 @@
 """Targets that do not belong to the inputs, the loss or the shape of the predictions."""
 
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,7 +11,9 @@ from jaxnet.check.runs.look import INPUTS, PARAMS, TARGETS
 from jaxnet.check.runs.probe import as_rows, class_numbers, probe
 
 
-def _finding(message: str, fix: str, evidence: dict[str, float], where: str | None = None) -> Finding:
+def _finding(
+    message: str, fix: str, evidence: dict[str, float], where: str | None = None
+) -> Finding:
     return Finding("label_mismatch", (), message, fix, evidence, where)
 
 

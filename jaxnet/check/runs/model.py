@@ -26,8 +26,11 @@ def detached(lab: Lab) -> Finding | None:
     still = tuple(
         name
         for name, a, b, g in zip(
-            lab.trial.names, jax.tree.leaves(lab.trial.params), end,
-            jax.tree.leaves(lab.start[1]), strict=True,
+            lab.trial.names,
+            jax.tree.leaves(lab.trial.params),
+            end,
+            jax.tree.leaves(lab.start[1]),
+            strict=True,
         )  # fmt: skip
         if np.array_equal(a, b) and np.abs(g).max(initial=0) > 0 and len(lab.base.losses) > 1
     )
@@ -53,7 +56,9 @@ def detached(lab: Lab) -> Finding | None:
             )  # fmt: skip
     if cut:
         loss = unstopped(lab.trial.loss)
-        mended = runner(lab.trial, loss)(lab.trial.params, lab.trial.x, lab.trial.t, steps=lab.steps)
+        mended = runner(lab.trial, loss)(
+            lab.trial.params, lab.trial.x, lab.trial.t, steps=lab.steps
+        )
         e = lab.explained(mended)
         evidence["explained_without_stop"] = e
         rest_now, rest_then = 1 - now, 1 - e
@@ -144,7 +149,9 @@ def _predictions(lab: Lab, params: Any) -> np.ndarray | None:
 def is_affine(lab: Lab) -> bool:
     """Whether the predictions are an affine function of the inputs: midpoints go to midpoints."""
     trial = lab.trial
-    if as_rows(trial.x) is None or not jnp.issubdtype(jax.tree.leaves(trial.x)[0].dtype, jnp.inexact):
+    if as_rows(trial.x) is None or not jnp.issubdtype(
+        jax.tree.leaves(trial.x)[0].dtype, jnp.inexact
+    ):
         return False
     params = lab.anywhere(1)
     order = np.random.default_rng(0).permutation(trial.rows)

@@ -12,7 +12,7 @@ def batch_order(lab: Lab) -> Finding | None:
     if trial.batch_size is None or trial.shuffle or trial.batch_size >= trial.rows:
         return None
     now, new = lab.explained(lab.base), lab.explained(lab.course(shuffle=True))
-    if new < now + 0.1 or 1 - new > 0.7 * (1 - now):
+    if new < now + 0.1 or (1 - new > 0.7 * (1 - now) and now > 0.8 * new):
         return None
     shuffled = lab.course(shuffle=True)
     return Finding(

@@ -129,11 +129,15 @@ def _error(predicted: np.ndarray, due: np.ndarray, classes: int) -> float:
         truth = due.argmax(axis=1)
         constant = 1 - np.bincount(truth).max() / len(truth)
         return float((predicted.argmax(axis=1) != truth).mean() / max(constant, 1 / len(truth)))
-    return float(((predicted - due) ** 2).sum() / max(((due - due.mean(axis=0)) ** 2).sum(), 1e-300))
+    return float(
+        ((predicted - due) ** 2).sum() / max(((due - due.mean(axis=0)) ** 2).sum(), 1e-300)
+    )
 
 
 def _no_offset(rows: np.ndarray, targets: np.ndarray) -> float:
-    return float(np.linalg.norm(targets.mean(axis=0)) / max(np.linalg.norm(targets.std(axis=0)), 1e-300))
+    return float(
+        np.linalg.norm(targets.mean(axis=0)) / max(np.linalg.norm(targets.std(axis=0)), 1e-300)
+    )
 
 
 def _of_table(rows: np.ndarray, targets: np.ndarray, classes: int) -> Probe | None:

@@ -11,7 +11,10 @@ Hook = Callable[[Any, Sequence[Any], Sequence[bool]], Any]
 
 
 def rewritten(loss: Callable[..., Any], hook: Hook) -> Callable[..., Any]:
-    """loss(params, x, t) with a hook asked at every equation, calls looked into, loops not."""
+    """loss(params, x, t) with a hook asked at every equation.
+
+    Calls are looked into; loops, and functions with derivatives of their own, are not.
+    """
 
     def new(params: Any, x: Any, t: Any) -> Any:
         closed = jax.make_jaxpr(loss)(params, x, t)
@@ -39,20 +42,32 @@ def _run(jaxpr: Any, consts: Any, inputs: Any, known: list[bool], hook: Hook) ->
         ins, flags = zip(*map(read, eqn.invars), strict=True) if eqn.invars else ((), ())
         own = hook(eqn, ins, flags)
         inner = eqn.params.get("jaxpr", eqn.params.get("call_jaxpr"))
-        plain = eqn.primitive.name in ("jit", "pjit", "custom_jvp_call", "closed_call", "remat")
+        plain = eqn.primitive.name in ("jit", "closed_call", "checkpoint")
         if own is not None:
             outs, moved = [own], [any(flags)]
         elif inner is not None and plain:
             body = getattr(inner, "jaxpr", inner)
             outs, moved = _run(body, getattr(inner, "consts", ()), ins, list(flags), hook)
         else:
-            outs = eqn.primitive.bind(*ins, **eqn.params)
-            outs = outs if eqn.primitive.multiple_results else [outs]
+            outs = _alone(eqn, ins, jaxpr.debug_info) if inner is not None else _bound(eqn, ins)
             moved = [any(flags)] * len(outs)
         values |= zip(eqn.outvars, outs, strict=True)
         depends |= zip(eqn.outvars, moved, strict=True)
     pairs = [read(atom) for atom in jaxpr.outvars]
     return [value for value, _ in pairs], [flag for _, flag in pairs]
+
+
+def _bound(eqn: Any, ins: Sequence[Any]) -> Any:
+    outs = eqn.primitive.bind(*ins, **eqn.params)
+    return outs if eqn.primitive.multiple_results else [outs]
+
+
+def _alone(eqn: Any, ins: Sequence[Any], debug_info: Any) -> Any:
+    """The outputs of one equation as JAX itself runs it, with its own derivative if it has one."""
+    pairs = zip(eqn.invars, ins, strict=True)
+    given = {var: value for var, value in pairs if not isinstance(var, core.Literal)}
+    program = core.Jaxpr((), list(given), eqn.outvars, [eqn], eqn.effects, debug_info)
+    return core.jaxpr_as_fun(core.ClosedJaxpr(program, ()))(*given.values())
 
 
 def unstopped(loss: Callable[..., Any]) -> Callable[..., Any]:

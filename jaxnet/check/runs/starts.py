@@ -9,10 +9,9 @@ from jaxnet.check.runs.lab import LARGER, SMALLER, Lab, usual
 FIX = "Draw weights from N(0, 2 / (n_in + n_out)) (Glorot; for ReLU N(0, 2 / n_in)), biases 0."
 
 
-
 def symptom(lab: Lab) -> Finding | None:
     """What is strange about the start: the most specific of what can be."""
-    for suspect in (_symmetric, _saturated, _dead, _depth, _weights):
+    for suspect in (_symmetric, _one_sided, _saturated, _dead, _depth, _weights):
         found = suspect(lab)
         if found is not None:
             return found
@@ -25,7 +24,7 @@ def redrawing_helps(lab: Lab) -> Finding | None:
     if found is None:
         return None
     now, new = lab.explained(lab.base), _redrawn(lab, (1.0,))
-    if new < now + 0.15:
+    if new < max(0, now) + (0.15 if found.code != "bad_init" else 0.05):
         return None
     return _confirmed(found, lab, now, new)
 
@@ -34,7 +33,7 @@ def redrawing_helps_all_steps(lab: Lab) -> Finding | None:
     """A start without strange marks that no step size saves, but another start does."""
     best, _ = lab.best((1.0, *SMALLER, *LARGER))
     new = _redrawn(lab, (1.0, 10.0, 0.1))
-    if new < best + 0.2:
+    if new < max(0, best) + 0.2:
         return None
     found = symptom(lab) or Finding(
         "bad_init", tuple(lab.trial.names), "The run gets nowhere from these parameters.", FIX
@@ -91,6 +90,28 @@ def _alike(a: np.ndarray, axis: int) -> bool:
         return False
     same = np.abs(slices - np.median(slices, axis=0)).reshape(len(slices), -1).max(axis=1)
     return bool((same <= 1e-5 * np.abs(a).max() + 1e-30).mean() > 0.9)
+
+
+def _one_sided(lab: Lab) -> Finding | None:
+    """Weights of one sign, as of rand() without its shift, that drive units into saturation."""
+    seen = lab.here
+    if seen is None or not any(u.kind != "relu" and u.saturated > 0.5 for u in seen.units):
+        return None
+    odd = tuple(
+        name
+        for name, leaf in zip(lab.trial.names, jax.tree.leaves(lab.trial.params), strict=True)
+        if leaf.ndim > 1 and leaf.size >= 12 and abs(np.sign(np.asarray(leaf)).mean()) > 0.95
+    )
+    if not odd:
+        return None
+    saturated = max(u.saturated for u in seen.units)
+    return Finding(
+        "bad_init", odd,
+        f"All weights of {', '.join(odd)} start with one sign, so that what comes in adds up: "
+        f"{100 * saturated:.0f} % of the outputs of a layer are saturated.",
+        f"Draw them around 0: uniform on (-eps, eps), not (0, eps). {FIX}",
+        {"saturated_fraction": saturated},
+    )  # fmt: skip
 
 
 def _saturated(lab: Lab) -> Finding | None:

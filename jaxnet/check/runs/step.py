@@ -76,6 +76,8 @@ def too_large(lab: Lab) -> Finding | None:
 def too_small(lab: Lab) -> Finding | None:
     """A run that hardly moves, and goes far with a larger step."""
     now = lab.explained(lab.base)
+    if lab.shortened > 1:  # what the steps that were left out would add
+        now = max(now, lab.explained(lab.course(scale=lab.shortened)))
     e, scale = lab.best(LARGER)
     first, end = lab.base.whole[0], lab.base.end
     moved = (first - end) / max(abs(first), 1e-300)

@@ -15,6 +15,9 @@ from jaxnet.check.witness import is_float, named
 Loss = Callable[[Any, Any, Any], Any]
 """loss(params, x, t) -> scalar."""
 
+LARGEST = 2.5e8
+"""Parameters times rows beyond which part of the rows is used."""
+
 
 @dataclass(frozen=True)
 class Trial:
@@ -55,6 +58,16 @@ class Trial:
     def with_rule(self, rule: Any, learning_rate: float) -> "Trial":
         """The same run with another rule."""
         return replace(self, rule=optax.with_extra_args_support(rule), learning_rate=learning_rate)
+
+    def in_reach(self) -> "Trial":
+        """The same on fewer rows, drawn at random, if a step on all of them takes long."""
+        least = max(128, self.batch_size or 0)
+        most = max(least, int(LARGEST / self.size))
+        if self.rows <= most:
+            return self
+        rows = np.sort(np.random.default_rng(0).permutation(self.rows)[:most])
+        x, t = jax.tree.map(lambda a: a[rows], (self.x, self.t))
+        return replace(self, x=x, t=t)
 
     def longer(self, steps: int) -> "Trial":
         """The same run of this many steps, on full batches."""

@@ -79,7 +79,9 @@ def dense(seed: int, *sizes: int, std: float | None = None) -> list[dict[str, An
     rng = np.random.default_rng(seed)
     return [
         {
-            "w": jnp.asarray(rng.normal(size=(a, b)) * (a**-0.5 if std is None else std), jnp.float32),
+            "w": jnp.asarray(
+                rng.normal(size=(a, b)) * (a**-0.5 if std is None else std), jnp.float32
+            ),
             "b": jnp.zeros(b, jnp.float32),
         }
         for a, b in zip(sizes, sizes[1:], strict=False)

@@ -9,7 +9,18 @@ import optax
 
 from jaxnet import models, optim
 
-from .case import Cases, circles, classify, cross_entropy, dense, forward, moons, raw, regress, scaled
+from .case import (
+    Cases,
+    circles,
+    classify,
+    cross_entropy,
+    dense,
+    forward,
+    moons,
+    raw,
+    regress,
+    scaled,
+)
 
 CASES = Cases()
 relu, sigmoid = jax.nn.relu, jax.nn.sigmoid
@@ -200,9 +211,12 @@ def strong_penalty() -> Any:
 @CASES.add(None)
 def six_relu_layers() -> Any:
     x, t = scaled("digits", 400)
-    return classify(relu), dense(0, 64, *[32] * 6, 10, std=0.25), (x, t), {
-        "optimizer": optax.adam(0.005)
-    }
+    return (
+        classify(relu),
+        dense(0, 64, *[32] * 6, 10, std=0.25),
+        (x, t),
+        {"optimizer": optax.adam(0.005)},
+    )
 
 
 @CASES.add(None)

@@ -59,7 +59,12 @@ def years() -> Any:
     def loss(p: Any, x: Any, t: Any) -> Any:
         return jnp.mean((x * p["slope"] + p["offset"] - t) ** 2)
 
-    return loss, {"slope": jnp.zeros(()), "offset": jnp.zeros(())}, (year, t), {"learning_rate": 0.01}
+    return (
+        loss,
+        {"slope": jnp.zeros(()), "offset": jnp.zeros(())},
+        (year, t),
+        {"learning_rate": 0.01},
+    )
 
 
 @CASES.add("unscaled_inputs")
@@ -193,7 +198,7 @@ def same_columns() -> Any:
 
 @CASES.add("bad_init")
 def digits_all_positive() -> Any:
-    """Weights uniform on (0, eps) instead of (-eps, eps), sigmoids, conjugate gradients."""
+    """Weights uniform on (0, eps) instead of (-eps, eps), and sigmoids."""
     x, t = raw("digits", 500)
     rng = np.random.default_rng(0)
     w1, w2 = (0.12 * rng.uniform(size=s).astype(np.float32) for s in ((25, 65), (10, 26)))
@@ -207,8 +212,13 @@ def digits_all_positive() -> Any:
         penalty = jnp.sum(p["w1"][:, 1:] ** 2) + jnp.sum(p["w2"][:, 1:] ** 2)
         return jnp.mean(jnp.sum(cost, axis=1)) + penalty / (2 * len(x))
 
-    rule = optim.conjugate_gradient()
-    return loss, {"w1": w1, "w2": w2}, (x / 16, t), {"optimizer": rule, "steps": 30}
+    return loss, {"w1": w1, "w2": w2}, (x, t), {"learning_rate": 0.3}
+
+
+@CASES.add("bad_init")
+def digits_all_positive_by_conjugate_gradients() -> Any:
+    loss, params, data, _ = digits_all_positive()
+    return loss, params, data, {"optimizer": optim.conjugate_gradient(), "steps": 20}
 
 
 @CASES.add("bad_init")
@@ -289,5 +299,3 @@ def xor_with_huge_weights() -> Any:
     params = dense(0, 2, 8, 2)
     params[0]["b"] = jnp.full(8, 15.0)
     return classify(), params, (x, t), {"learning_rate": 0.5, "steps": 300}
-
-

@@ -9,7 +9,18 @@ import optax
 
 from jaxnet import models
 
-from .case import Cases, circles, classify, cross_entropy, dense, forward, moons, raw, regress, scaled
+from .case import (
+    Cases,
+    circles,
+    classify,
+    cross_entropy,
+    dense,
+    forward,
+    moons,
+    raw,
+    regress,
+    scaled,
+)
 
 CASES = Cases()
 relu = jax.nn.relu
@@ -77,9 +88,12 @@ def summed_loss() -> Any:
     def loss(p: Any, x: Any, t: Any) -> Any:
         return jnp.sum((x @ p["w"] + p["b"] - t) ** 2)
 
-    return loss, {"w": jnp.zeros(30), "b": jnp.zeros(())}, (x, t.astype(np.float32)), {
-        "learning_rate": 0.01
-    }
+    return (
+        loss,
+        {"w": jnp.zeros(30), "b": jnp.zeros(())},
+        (x, t.astype(np.float32)),
+        {"learning_rate": 0.01},
+    )
 
 
 # ---------------------------------------------------------------- too small

@@ -9,7 +9,18 @@ import optax
 
 from jaxnet import models
 
-from .case import Cases, circles, classify, cross_entropy, dense, forward, moons, raw, regress, scaled
+from .case import (
+    Cases,
+    circles,
+    classify,
+    cross_entropy,
+    dense,
+    forward,
+    moons,
+    raw,
+    regress,
+    scaled,
+)
 
 CASES = Cases()
 relu, sigmoid = jax.nn.relu, jax.nn.sigmoid
@@ -165,9 +176,12 @@ def perceptron_for_or() -> Any:
 def line_through_the_origin() -> Any:
     x = np.random.default_rng(0).normal(size=(80, 1)).astype(np.float32)
     t = (2 * x[:, 0] + 5).astype(np.float32)
-    return lambda p, x, t: jnp.mean((x @ p["w"] - t) ** 2), {"w": jnp.zeros(1)}, (x, t), {
-        "learning_rate": 0.1
-    }
+    return (
+        lambda p, x, t: jnp.mean((x @ p["w"] - t) ** 2),
+        {"w": jnp.zeros(1)},
+        (x, t),
+        {"learning_rate": 0.1},
+    )
 
 
 @CASES.add("missing_bias")
@@ -339,11 +353,11 @@ def digits_sorted_by_class() -> Any:
 
 
 @CASES.add("batch_order")
-def iris_sorted_by_class() -> Any:
-    x, t = scaled("iris")
+def digits_net_class_by_class() -> Any:
+    x, t = raw("digits", 600)
     order = np.argsort(t, kind="stable")
-    options = {"learning_rate": 1.0, "batch_size": 30, "shuffle": False, "steps": 150}
-    return classify(), dense(0, 4, 8, 3), (x[order], t[order]), options
+    options = {"optimizer": optax.adam(0.01), "batch_size": 60, "shuffle": False, "steps": 150}
+    return classify(relu), dense(0, 64, 32, 10), (x[order] / 16, t[order]), options
 
 
 @CASES.add("batch_order")
