@@ -25,8 +25,9 @@ class LearningRateRange(NamedTuple):
             lowest loss. Empty if the loss never fell.
         largest_stable_step: 2 / lambda_max at the start, for plain gradient descent; NaN for
             optimizers.
-        ended: "diverged" if the loss was lost or rose far above its lowest, so that the test saw
-            the end of the range; "not enough data" if the steps ran out before.
+        ended: "diverged" if the loss was lost or rose far above where it began, so that the test
+            saw the end of the range; "reached the end" if the last step was still stable; "not
+            enough data" if the loss never fell, so that nothing can be said.
     """
 
     learning_rates: np.ndarray
@@ -37,11 +38,8 @@ class LearningRateRange(NamedTuple):
     ended: str
 
 
-KEPT = 0.9
-"""Share of the moving average that a step keeps (fastai keeps 0.98 of runs of thousands)."""
-
-FAR = 4.0
-"""The loss has diverged when its average is this many times the lowest."""
+KEPT = 0.8
+"""Share of the moving average that a step of minibatches keeps; full batches have no noise."""
 
 
 def learning_rate_range(
@@ -112,27 +110,29 @@ def learning_rate_range(
     stable = np.nan
     if optimizer is optax.sgd:
         stable = curvature(whole.loss, whole.params, whole.x, whole.t).largest_stable_step
-    return _read(rates, losses, stable)
+    return _read(rates, losses, stable, 0.0 if rows is None else KEPT)
 
 
-def _read(rates: np.ndarray, losses: np.ndarray, stable: float) -> LearningRateRange:
+def _read(rates: np.ndarray, losses: np.ndarray, stable: float, kept: float) -> LearningRateRange:
     """Cut the run where it diverged, and read the suggestions off the rest."""
     lost = ~np.isfinite(losses)
     seen = int(np.argmax(lost)) if lost.any() else len(losses)
     losses = losses[:seen]
     average, smoothed = 0.0, np.zeros(seen)
     for i, value in enumerate(losses):
-        average = KEPT * average + (1 - KEPT) * value
-        smoothed[i] = average / (1 - KEPT ** (i + 1))
-    ended = "diverged" if lost.any() else "not enough data"
+        average = kept * average + (1 - kept) * value
+        smoothed[i] = average / (1 - kept ** (i + 1))
+    ended = "diverged" if lost.any() else "reached the end"
     if seen:
-        lowest = np.minimum.accumulate(smoothed)
-        spread = smoothed[0] - lowest + np.abs(lowest)
-        far = smoothed > lowest + (FAR - 1) * spread
+        fallen = smoothed[0] - np.minimum.accumulate(smoothed)
+        far = smoothed > smoothed[0] + np.maximum(fallen, 0.5 * abs(smoothed[0]))
         if far.any():
             seen, ended = int(np.argmax(far)), "diverged"
     rates, losses, smoothed = rates[:seen], losses[:seen], smoothed[:seen]
-    return LearningRateRange(rates, losses, smoothed, _suggestions(rates, smoothed), stable, ended)
+    good = _suggestions(rates, smoothed)
+    if not good and ended != "diverged":
+        ended = "not enough data"
+    return LearningRateRange(rates, losses, smoothed, good, stable, ended)
 
 
 def _suggestions(rates: np.ndarray, smoothed: np.ndarray) -> dict[str, float]:
@@ -141,7 +141,7 @@ def _suggestions(rates: np.ndarray, smoothed: np.ndarray) -> dict[str, float]:
         return {}
     lowest = int(smoothed.argmin())
     slopes = np.gradient(smoothed, np.log(rates))
-    falling = slopes < 0
+    falling = slopes < 0.02 * slopes.min()
     runs, length = np.zeros(len(falling), int), 0
     for i, down in enumerate(falling):
         length = length + 1 if down else 0

@@ -74,7 +74,7 @@ def ideal(here: Look) -> Ideal | None:
 
 def _lowest(f: Any, z: np.ndarray) -> tuple[float, bool]:
     """The lowest value that L-BFGS finds, and whether it is a bottom: the slope ends there."""
-    from scipy.optimize import minimize
+    from scipy.optimize import minimize  # type: ignore[import-untyped]  # JAX brings SciPy
 
     first = float(np.abs(f(z)[1]).max(initial=0))
     lowest = [f(z)[0], first]

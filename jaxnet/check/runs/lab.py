@@ -52,12 +52,17 @@ class Lab:
     def steps(self) -> int:
         """Steps of an experiment: the user's, or as many as there is time for."""
         self.tell("compiling the run")
-        seconds = np.inf
-        for _ in range(3):  # the first one compiles
-            began = time.perf_counter()
-            self.run(self.trial.params, self.trial.x, self.trial.t, steps=1)
-            seconds = min(seconds, time.perf_counter() - began)
-        return max(5, min(self.trial.steps, int(0.1 * SECONDS / max(seconds, 1e-9))))
+        self._seconds(1)  # compiles
+        seconds = self._seconds(1)
+        if seconds < 0.1:  # mostly that of the call
+            seconds = self._seconds(20) / 20
+        return max(5, min(self.trial.steps, int(0.1 * SECONDS / seconds)))
+
+    def _seconds(self, steps: int) -> float:
+        """How long this many steps take."""
+        began = time.perf_counter()
+        self.run(self.trial.params, self.trial.x, self.trial.t, steps=steps)
+        return time.perf_counter() - began
 
     @cached_property
     def base(self) -> Course:
@@ -184,7 +189,7 @@ class Lab:
         return max(found)
 
     def redrawn(self, seed: int) -> Any:
-        """Other parameters: matrices from N(0, 2 / (n_in + n_out)), vectors 0, vectors of ones 1."""
+        """Other parameters: matrices from N(0, 2 / (n_in + n_out)), vectors 0, those of ones 1."""
         rng = np.random.default_rng(seed)
 
         def draw(leaf: Any) -> Any:

@@ -9,6 +9,7 @@ from jaxnet.check.runs import scaling
 from jaxnet.check.runs.lab import Lab
 from jaxnet.check.runs.look import INPUTS, PARAMS, TARGETS
 from jaxnet.check.runs.probe import as_rows, class_numbers, probe
+from jaxnet.check.witness import compiled
 
 
 def _finding(
@@ -29,7 +30,7 @@ def out_of_range(lab: Lab) -> Finding | None:
     if not whole or z.ndim != t.ndim + 1 or outputs < 2:
         return None
     low, high = int(t.min()), int(t.max())
-    if 0 <= low and high < outputs:
+    if low >= 0 and high < outputs:
         return None
     return _finding(
         f"The classes run from {low} to {high}, but {outputs} outputs stand for classes 0 to "
@@ -52,11 +53,7 @@ def broadcast(lab: Lab) -> Finding | None:
             continue
         if not any(k & PARAMS and k & INPUTS for k in kinds):
             continue
-        loss = jax.jit(trial.loss)
-        order = np.random.default_rng(0).permutation(trial.rows)
-        mixed = jax.tree.map(lambda a: a[order], trial.t)
-        params = lab.anywhere(1)
-        one, other = (float(loss(params, trial.x, t)) for t in (trial.t, mixed))
+        one, other = _losses_in_two_orders(lab)
         if abs(one - other) <= 1e-4 * max(abs(one), abs(other)):
             z = seen.predictions
             of = "" if z is None else f"{z.shape} "
@@ -72,6 +69,15 @@ def broadcast(lab: Lab) -> Finding | None:
     return None
 
 
+def _losses_in_two_orders(lab: Lab) -> tuple[float, float]:
+    """The loss at random parameters with the targets as they are, and in another order."""
+    trial, params = lab.trial, lab.anywhere(1)
+    order = np.random.default_rng(0).permutation(trial.rows)
+    mixed = jax.tree.map(lambda a: a[order], trial.t)
+    loss = compiled(trial.loss)
+    return float(loss(params, trial.x, trial.t)), float(loss(params, trial.x, mixed))
+
+
 def encoding(lab: Lab) -> Finding | None:
     """Targets in an encoding that the loss is not for, seen in what it asks of predictions."""
     ideal, seen = lab.ideal, lab.here
@@ -82,9 +88,9 @@ def encoding(lab: Lab) -> Finding | None:
     evidence = {"lowest": float(t.min()), "highest": float(t.max())}
     if classes is not None and not ideal.bounded and not ideal.mirrored:
         return _finding(
-            f"The loss has no lower bound: targets from {t.min():g} to {t.max():g} lie outside what "
-            "it is for.", "Encode the targets as the loss expects (0 and 1 for a cross-entropy).",
-            evidence,
+            f"The loss has no lower bound: targets from {t.min():g} to {t.max():g} lie outside "
+            "what it is for.",
+            "Encode the targets as the loss expects (0 and 1 for a cross-entropy).", evidence,
         )  # fmt: skip
     span, size = ideal.constant - ideal.best, abs(ideal.constant)
     if span <= 1e-3 * size and _varies(t):
@@ -100,7 +106,7 @@ def encoding(lab: Lab) -> Finding | None:
     if classes is not None and ideal.idle > 0.02:
         return _finding(
             f"For {100 * ideal.idle:.0f} % of the rows the loss does not depend on the prediction: "
-            f"the targets, from {t.min():g} to {t.max():g}, are not in the encoding that it is for.",
+            f"the targets, from {t.min():g} to {t.max():g}, are not in the encoding it is for.",
             "Encode the targets as the loss expects.", evidence | {"idle_rows": ideal.idle},
         )  # fmt: skip
     if classes is not None and ideal.best > 0.3 * abs(ideal.constant) and ideal.bounded:
@@ -147,7 +153,8 @@ def unrelated(lab: Lab) -> Finding | None:
     if shifts[near] < 0.7 * p.best:
         return _finding(
             f"The targets fit the inputs of the row {'before' if near < 0 else 'after'}: there two "
-            f"closed-form fits err {shifts[near]:.2f} times as much as a constant, here {p.best:.2f}.",
+            f"closed-form fits err {shifts[near]:.2f} times as much as a constant, here "
+            f"{p.best:.2f} times.",
             "Shift the targets by a row.", evidence | {"shift": float(near)},
         )  # fmt: skip
     return _finding(

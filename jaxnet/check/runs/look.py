@@ -38,7 +38,7 @@ class Units(NamedTuple):
     """
 
     kind: str
-    count: int
+    units: int
     dead: float
     saturated: float
     output: bool
@@ -109,11 +109,10 @@ class Look:
                 if other.name == "mul"
             )
             return None if gate else op.name  # x sigmoid(x) does not saturate
-        if op.name == "max" and any(self.depends[i] == 0 and not v.any()
-                                    for i, v in zip(op.inputs, values, strict=True)):  # fmt: skip
-            return "relu"
-        if op.name == "select_n" and any(self.depends[i] == 0 and not v.any()
-                                         for i, v in zip(op.inputs[1:], values[1:], strict=True)):  # fmt: skip
+        zero = [
+            self.depends[i] == 0 and not v.any() for i, v in zip(op.inputs, values, strict=True)
+        ]
+        if (op.name == "max" and any(zero)) or (op.name == "select_n" and any(zero[1:])):
             return "relu"
         one_over = op.name == "div" and self.depends[op.inputs[0]] == 0 and (values[0] == 1).all()
         if one_over and (values[1] >= 1).all():
@@ -144,7 +143,9 @@ class Look:
                     new[op.outputs[0]] = jax.numpy.stack(inputs)
                 else:
                     out = op.bind(*map(_array, inputs))
-                    new |= zip(op.outputs, out if isinstance(out, list | tuple) else [out])
+                    new |= zip(
+                        op.outputs, out if isinstance(out, list | tuple) else [out], strict=True
+                    )
             return new[replay.result]
 
         return compiled(jax.value_and_grad(loss))
@@ -175,9 +176,7 @@ def look(trial: Trial, params: Any, x: Any = None, t: Any = None) -> Look | None
     return Look(replay, rows, depends, _output(replay, depends, bits, len(rows)))
 
 
-def _dependence(
-    replay: Replay, sources: dict[int, int], cut: int | None = None, first: int = 0
-) -> tuple[int, ...]:
+def _dependence(replay: Replay, sources: dict[int, int], cut: int | None = None) -> tuple[int, ...]:
     """What every value depends on, if the value `cut` is taken to depend on nothing."""
     bits = [0] * len(replay.values)
     for number, bit in sources.items():

@@ -22,27 +22,13 @@ def detached(lab: Lab) -> Finding | None:
         return None
     reached = seen.reached()
     cut = tuple(name for name, ok in zip(lab.trial.names, reached, strict=True) if not ok)
-    end = jax.tree.leaves(lab.base.params)
-    still = tuple(
-        name
-        for name, a, b, g in zip(
-            lab.trial.names,
-            jax.tree.leaves(lab.trial.params),
-            end,
-            jax.tree.leaves(lab.start[1]),
-            strict=True,
-        )  # fmt: skip
-        if np.array_equal(a, b) and np.abs(g).max(initial=0) > 0 and len(lab.base.losses) > 1
-    )
-    frozen = tuple(n for n in still if n not in cut)
-    if not cut and (not frozen or lab.explained(lab.base) < -0.5):
-        return None
+    frozen = tuple(name for name in _frozen(lab) if name not in cut)
     now = lab.explained(lab.base)
     evidence = {"leaves": float(len(cut) + len(frozen)), "explained": now}
     fix = "Take stop_gradient, rounding or argmax off their way to the loss, or use them in it."
     if cut and not any(reached):
         return _cut(cut, "the loss cannot learn at all", fix, evidence)
-    if frozen and len(frozen) < len(still) + len(reached) and now < 0.9:
+    if frozen and -0.5 < now < 0.9:
         best = lab.reference()(lab.trial.params, lab.trial.x, lab.trial.t, steps=lab.steps)
         e = lab.explained(best)
         if e > now + 0.2:
@@ -70,6 +56,21 @@ def detached(lab: Lab) -> Finding | None:
         if now < 0.3:
             return _cut(idle or cut, f"the run explains {max(0, 100 * now):.0f} %", fix, evidence)
     return None
+
+
+def _frozen(lab: Lab) -> list[str]:
+    """The leaves that the rule never changes, although their gradient is like that of others."""
+    before, after = (jax.tree.leaves(p) for p in (lab.trial.params, lab.base.params))
+    slopes = [float(np.abs(g).max(initial=0)) for g in jax.tree.leaves(lab.start[1])]
+    same = [np.array_equal(a, b) for a, b in zip(before, after, strict=True)]
+    if all(same):
+        return []
+    moved = max(g for g, s in zip(slopes, same, strict=True) if not s)
+    return [
+        name
+        for name, g, s in zip(lab.trial.names, slopes, same, strict=True)
+        if s and g > 1e-3 * moved > 0
+    ]
 
 
 def _used(lab: Lab) -> set[str]:
@@ -237,7 +238,8 @@ def missing_bias(lab: Lab) -> Finding | None:
     return Finding(
         "missing_bias", (),
         "The model has no bias where it needs one: trained long, its loss ends at "
-        f"{loss_without:.4g}, with a bias added to every product of its weights at {loss_with:.4g}.",
+        f"{loss_without:.4g}, with a bias added to every product of its weights at "
+        f"{loss_with:.4g}.",
         "Add a bias to the layers, or a column of ones to the inputs.",
         {"loss": loss_without, "loss_with_bias": loss_with},
     )  # fmt: skip

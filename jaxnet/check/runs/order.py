@@ -17,8 +17,8 @@ def batch_order(lab: Lab) -> Finding | None:
     shuffled = lab.course(shuffle=True)
     return Finding(
         "batch_order", (),
-        f"With its minibatches in the order of the rows the run ends at a loss of {lab.base.end:.4g}; "
-        f"with the rows shuffled in every epoch at {shuffled.end:.4g}.",
+        "With its minibatches in the order of the rows the run ends at a loss of "
+        f"{lab.base.end:.4g}; with the rows shuffled in every epoch at {shuffled.end:.4g}.",
         "Shuffle the rows in every epoch.",
         {"loss": lab.base.end, "loss_shuffled": shuffled.end},
     )  # fmt: skip
@@ -43,8 +43,8 @@ def overfitting(lab: Lab) -> Finding | None:
     step = int(lab.base.at[at])
     return Finding(
         "overfitting", (),
-        f"The validation loss was lowest, {low:.4g}, after {step} of {lab.steps} steps and rises to "
-        f"{end:.4g}, while the training loss falls on to {train[-1]:.4g}.",
+        f"The validation loss was lowest, {low:.4g}, after {step} of {lab.steps} steps and rises "
+        f"to {end:.4g}, while the training loss falls on to {train[-1]:.4g}.",
         f"Stop after about {step} steps, use more data, a smaller network or a penalty.",
         {"lowest": low, "at_step": float(step), "end": end, "training_loss": float(train[-1])},
     )  # fmt: skip

@@ -23,7 +23,6 @@ class Probe(NamedTuple):
 
     linear: float
     nonlinear: float
-    centred: float
     classes: int
     chance: float
     table: bool
@@ -41,7 +40,8 @@ def as_rows(x: Any) -> np.ndarray | None:
         return None
     flat = np.asarray(leaves[0], np.float64)
     flat = flat.reshape(len(flat), -1)
-    return flat if 0 < flat.shape[1] <= 4000 and np.isfinite(flat).all() else None
+    usable = 0 < flat.shape[1] <= 4000 and bool(np.isfinite(flat).all())
+    return flat if usable else None
 
 
 def class_numbers(t: Any) -> np.ndarray | None:
@@ -98,7 +98,7 @@ def probe(x: Any, t: Any) -> Probe | None:
         ])  # fmt: skip
     linear, nonlinear = errors
     return Probe(
-        linear[0], nonlinear[0], _no_offset(rows, targets), classes,
+        linear[0], nonlinear[0], classes,
         min(*linear[1:], *nonlinear[1:]), False,
     )  # fmt: skip
 
@@ -127,17 +127,11 @@ def _ridge(kernel: np.ndarray, cross: np.ndarray, targets: np.ndarray) -> np.nda
 def _error(predicted: np.ndarray, due: np.ndarray, classes: int) -> float:
     if classes:
         truth = due.argmax(axis=1)
-        constant = 1 - np.bincount(truth).max() / len(truth)
-        return float((predicted.argmax(axis=1) != truth).mean() / max(constant, 1 / len(truth)))
-    return float(
-        ((predicted - due) ** 2).sum() / max(((due - due.mean(axis=0)) ** 2).sum(), 1e-300)
-    )
-
-
-def _no_offset(rows: np.ndarray, targets: np.ndarray) -> float:
-    return float(
-        np.linalg.norm(targets.mean(axis=0)) / max(np.linalg.norm(targets.std(axis=0)), 1e-300)
-    )
+        constant = 1 - float(np.bincount(truth).max()) / len(truth)
+        wrong = float((predicted.argmax(axis=1) != truth).mean())
+        return wrong / max(constant, 1 / len(truth))
+    spread = float(((due - due.mean(axis=0)) ** 2).sum())
+    return float(((predicted - due) ** 2).sum()) / max(spread, 1e-300)
 
 
 def _of_table(rows: np.ndarray, targets: np.ndarray, classes: int) -> Probe | None:
@@ -151,4 +145,4 @@ def _of_table(rows: np.ndarray, targets: np.ndarray, classes: int) -> Probe | No
     means = np.stack([targets[group == g].mean(axis=0) for g in range(group.max() + 1)])[group]
     spread = ((targets - targets.mean(axis=0)) ** 2).sum()
     linear, saturated = (float(((p - targets) ** 2).sum() / spread) for p in (predicted, means))
-    return Probe(linear, saturated, 0.0, classes, 0.0, True)
+    return Probe(linear, saturated, classes, 0.0, True)

@@ -54,8 +54,9 @@ def _redrawn(lab: Lab, scales: tuple[float, ...]) -> float:
 
 def _confirmed(found: Finding, lab: Lab, now: float, new: float) -> Finding:
     evidence = {**found.evidence, "explained": now, "explained_from_other_start": new}
-    end = " With weights drawn anew the same run explains " + (
-        f"{100 * new:.0f} % of what there is to learn instead of {max(0, 100 * now):.0f} %."
+    end = (
+        f" With weights drawn anew the same run explains {100 * new:.0f} % of what there is to "
+        f"learn instead of {max(0, 100 * now):.0f} %."
     )
     return Finding(found.code, found.leaves, found.message + end, found.fix, evidence, found.where)
 
@@ -124,8 +125,8 @@ def _saturated(lab: Lab) -> Finding | None:
     u = max(bad, key=lambda u: u.saturated)
     return Finding(
         "saturated_units", (),
-        f"{100 * u.saturated:.0f} % of the outputs of a {u.kind} of {u.count} units are saturated at "
-        "the start: its slope there is below a twentieth of the largest, and little gradient "
+        f"{100 * u.saturated:.0f} % of the outputs of {u.units} {u.kind} units are saturated at "
+        "the start: the slope there is below a twentieth of the largest, and little gradient "
         "passes.", f"Make weights or inputs smaller. {FIX}",
         {"saturated_fraction": u.saturated}, u.where,
     )  # fmt: skip
@@ -139,8 +140,8 @@ def _dead(lab: Lab) -> Finding | None:
     u = max(bad, key=lambda u: u.dead)
     return Finding(
         "dead_units", (),
-        f"{100 * u.dead:.0f} % of {u.count} ReLU units are 0 for every row at the start: no gradient "
-        "reaches their weights.",
+        f"{100 * u.dead:.0f} % of {u.units} ReLU units are 0 for every row at the start: no "
+        "gradient reaches their weights.",
         f"Start with biases at 0 or slightly above, or use leaky_relu. {FIX}",
         {"dead_fraction": u.dead}, u.where,
     )  # fmt: skip
@@ -168,8 +169,8 @@ def _depth(lab: Lab) -> Finding | None:
     if slopes[0] > 100 * slopes[-1] or grown > 1000:
         return Finding(
             "exploding_gradient", (),
-            f"Through {len(slopes)} products the values grow {grown:.3g} times, and the gradient on "
-            f"its way back {slopes[0] / slopes[-1]:.3g} times.",
+            f"Through {len(slopes)} products the values grow {grown:.3g} times, and the gradient "
+            f"on its way back {slopes[0] / slopes[-1]:.3g} times.",
             f"Clip the gradient's norm (optax.clip_by_global_norm), or start smaller. {FIX}",
             evidence, layers[0].where,
         )  # fmt: skip

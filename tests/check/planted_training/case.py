@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import jax
@@ -84,7 +85,7 @@ def dense(seed: int, *sizes: int, std: float | None = None) -> list[dict[str, An
             ),
             "b": jnp.zeros(b, jnp.float32),
         }
-        for a, b in zip(sizes, sizes[1:], strict=False)
+        for a, b in pairwise(sizes)
     ]
 
 

@@ -170,8 +170,8 @@ def one_class_in_twenty() -> Any:
 def validation_a_little_worse() -> Any:
     x, t = scaled("digits", 800)
     data = (x[:400], t[:400])
-    return classify(relu), dense(0, 64, 32, 10), data, {"optimizer": optax.adam(0.01),
-                                                       "validation": (x[400:], t[400:])}  # fmt: skip
+    options = {"optimizer": optax.adam(0.01), "validation": (x[400:], t[400:])}
+    return classify(relu), dense(0, 64, 32, 10), data, options
 
 
 @CASES.add(None)

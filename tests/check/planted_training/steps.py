@@ -208,7 +208,7 @@ def swapped_difference() -> Any:
         return -jnp.sum(t * jnp.log(y + 1e-7))
 
     def direction(grads: Any) -> Any:
-        return jax.tree.map(lambda g: -(-g), grads)
+        return jax.tree.map(lambda g: 1.0 * g, grads)
 
     return loss, params, (x, t), {"learning_rate": 0.5, "direction": direction}
 
