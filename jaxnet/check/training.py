@@ -111,7 +111,7 @@ def _report(lab: Lab, found: tuple[Finding, ...], rows: int) -> Report:
         }
     code = f"the run fails: {found[0].code}" if found else "the run is healthy"
     table = tuple((name.replace("_", " "), f"{value:.6g}") for name, value in figures.items())
-    notes = []
+    notes = ["explained is 0 for the best constant prediction and 1 for the lowest loss there is"]
     if lab.steps < lab.trial.steps:
         notes.append(f"only {lab.steps} of {lab.trial.steps} steps were made, to save time")
     if lab.trial.rows < rows:

@@ -34,12 +34,12 @@ class Probe(NamedTuple):
 
 
 def as_rows(x: Any) -> np.ndarray | None:
-    """The inputs as a matrix of numbers, one row each, or None."""
+    """An array as a matrix of numbers, one row for each example, or None."""
     leaves = jax.tree.leaves(x)
     if len(leaves) != 1:
         return None
-    flat = np.asarray(leaves[0], np.float64)
-    flat = flat.reshape(len(flat), -1)
+    a = np.asarray(leaves[0], np.float64)
+    flat: np.ndarray = a.reshape(len(a), -1)
     usable = 0 < flat.shape[1] <= 4000 and bool(np.isfinite(flat).all())
     return flat if usable else None
 
@@ -62,14 +62,11 @@ def class_numbers(t: Any) -> np.ndarray | None:
 
 
 def as_targets(t: Any) -> np.ndarray | None:
-    """The targets as a matrix of numbers, or None."""
+    """The targets as a matrix of numbers, classes as one-hot rows, or None."""
     classes = class_numbers(t)
     if classes is not None:
         return np.eye(classes.max() + 1)[classes]
-    leaves = jax.tree.leaves(t)
-    a = np.asarray(leaves[0], np.float64)
-    a = a.reshape(len(a), -1)
-    return a if len(leaves) == 1 and np.isfinite(a).all() else None
+    return as_rows(t)
 
 
 def probe(x: Any, t: Any) -> Probe | None:
@@ -105,7 +102,8 @@ def probe(x: Any, t: Any) -> Probe | None:
 
 def _standardised(rows: np.ndarray) -> np.ndarray:
     std = rows.std(axis=0)
-    return (rows - rows.mean(axis=0))[:, std > 0] / std[std > 0]
+    standardised: np.ndarray = (rows - rows.mean(axis=0))[:, std > 0] / std[std > 0]
+    return standardised
 
 
 def _kernels(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -24,7 +24,8 @@ def same_step(lab: Lab) -> Finding | None:
         of = ideal_of_standardised(lab)
         for x in ("", "standardised") if lab.inputs is not None else ("",):
             e = lab.explained(lab.course(x=x, t="standardised"), of)
-            if e > now + CLEAR and e > 0.25:
+            alone = lab.explained(lab.course(x=x)) if x else now
+            if e > max(now, alone) + CLEAR and e > 0.25:
                 return targets(lab, e, x)
     return None
 
@@ -60,24 +61,33 @@ def inputs(lab: Lab, scale: float) -> Finding:
     before = lab.curvature
     after = curvature(trial.loss, trial.params, standardised(trial.x), trial.t)
     repaired = lab.course(x="standardised", scale=scale)
+    evidence = {
+        "lambda_max": before.size,
+        "largest_stable_step": before.largest_stable_step,
+        "condition_number": before.condition_number,
+        "lambda_max_standardised": after.size,
+        "largest_stable_step_standardised": after.largest_stable_step,
+        "condition_number_standardised": after.condition_number,
+        "loss": _end(lab),
+        "loss_standardised": float(repaired.whole[-1]),
+    }
+    also = ""
+    if lab.targets is not None and lab.targets.bad:
+        both = float(lab.course(x="standardised", t="standardised", scale=scale).whole[-1])
+        evidence["loss_targets_standardised"] = both
+        also = f" With the targets standardised too they end at {both:.4g}."
     times = "" if scale == 1 else f" and a step {scale:g} times as large"
     return Finding(
         "unscaled_inputs", (),
         f"The input columns have standard deviations from {s.narrowest:.3g} to {s.widest:.3g} and "
-        f"means up to {s.offset:.3g} of them. The largest curvature is {before.size:.4g}, so steps "
+        f"means up to {s.offset:.3g} of these from 0. The largest curvature is {before.size:.4g}, so steps "
         f"above {before.largest_stable_step:.3g} diverge, and the condition number "
         f"{before.condition_number:.3g}; with inputs standardised they are {after.size:.4g}, "
         f"{after.largest_stable_step:.3g} and {after.condition_number:.3g}, and with that{times} "
         f"the same {lab.steps} steps end at a loss of {repaired.whole[-1]:.4g} instead of "
-        f"{_end(lab):.4g}.",
+        f"{_end(lab):.4g}.{also}",
         "Standardise the inputs: subtract each column's mean and divide by its standard deviation.",
-        {
-            "lambda_max": before.size, "largest_stable_step": before.largest_stable_step,
-            "condition_number": before.condition_number, "lambda_max_standardised": after.size,
-            "largest_stable_step_standardised": after.largest_stable_step,
-            "condition_number_standardised": after.condition_number,
-            "loss": _end(lab), "loss_standardised": float(repaired.whole[-1]),
-        },
+        evidence,
     )  # fmt: skip
 
 
