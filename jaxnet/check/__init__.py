@@ -1,4 +1,7 @@
-"""Doctors: what is wrong with a gradient, and where; and the numeric tools under them."""
+"""Doctors: what is wrong with a gradient, an optimizer or a training run, and where.
+
+Beside them are the numeric tools that they rest on.
+"""
 
 from jaxnet.check.agreement import Agreement, agreement
 from jaxnet.check.differences import (
@@ -11,8 +14,10 @@ from jaxnet.check.differences import (
 )
 from jaxnet.check.gradient import assert_gradient, gradient
 from jaxnet.check.hessians import HessianAgreement, hessian, hessian_product
+from jaxnet.check.learning_rates import LearningRateRange, learning_rate_range
 from jaxnet.check.optimizer import assert_optimizer, optimizer
 from jaxnet.check.report import Finding, Report
+from jaxnet.check.training import assert_trains, training
 from jaxnet.check.vjp import assert_layer, assert_vjp, layer, vjp
 
 __all__ = [
@@ -20,11 +25,13 @@ __all__ = [
     "Estimate",
     "Finding",
     "HessianAgreement",
+    "LearningRateRange",
     "Report",
     "agreement",
     "assert_gradient",
     "assert_layer",
     "assert_optimizer",
+    "assert_trains",
     "assert_vjp",
     "central_differences",
     "directional_difference",
@@ -35,6 +42,8 @@ __all__ = [
     "hessian_product",
     "kinks",
     "layer",
+    "learning_rate_range",
     "optimizer",
+    "training",
     "vjp",
 ]

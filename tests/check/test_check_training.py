@@ -1,0 +1,212 @@
+"""The training doctor: planted runs, its measurements, and what it says."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from jaxnet import check, models, optim, train
+from jaxnet.check.runs.curvature import curvature
+from jaxnet.check.runs.look import look
+from jaxnet.check.runs.trial import trial
+from jaxnet.cli import main
+
+from .planted_training import FAILURES, HEALTHY
+from .planted_training.case import Case, classify, dense, moons, scaled
+
+SAMPLE = [*FAILURES[::9], *HEALTHY[::7]]
+"""All of them: python -m tests.check.planted_training."""
+
+
+@pytest.mark.parametrize("case", SAMPLE, ids=[case.name for case in SAMPLE])
+def test_planted_runs(case: Case) -> None:
+    loss, params, batch, options = case.make()
+    report = check.training(loss, params, batch, **options)
+    got = None if report.ok else report.findings[0].code
+    assert got == case.code or got in case.accept, report
+
+
+def squares() -> tuple[Any, Any, Any]:
+    """Linear regression of x^2 on 1, x and x^2."""
+    x = jnp.arange(1.0, 6.0)
+
+    def loss(w: Any, x: Any, t: Any) -> Any:
+        return jnp.mean((x @ w - t) ** 2)
+
+    return loss, jnp.full(3, 0.5), (jnp.stack([x**0, x, x**2], axis=1), x**2)
+
+
+def test_linear_regression_on_squared_features() -> None:
+    loss, w, (x, t) = squares()
+    report = check.training(loss, w, (x, t), learning_rate=0.01)
+    assert [f.code for f in report.findings] == ["unscaled_inputs"]
+    losses = report.data["losses"]
+    np.testing.assert_allclose(losses[0], 25.45, rtol=1e-6)
+    np.testing.assert_allclose([losses[10], losses[20]], [2.104e11, 1.782e21], rtol=1e-3)
+    evidence = report.findings[0].evidence
+    values = np.linalg.eigvalsh(2 / 5 * np.asarray(x).T @ np.asarray(x))
+    np.testing.assert_allclose(evidence["lambda_max"], values[-1], rtol=1e-6)
+    np.testing.assert_allclose(evidence["largest_stable_step"], 2 / values[-1], rtol=1e-6)
+    np.testing.assert_allclose(evidence["condition_number"], values[-1] / values[0], rtol=1e-4)
+    assert evidence["condition_number_standardised"] < evidence["condition_number"] / 20
+    assert evidence["loss_standardised"] < 20
+    assert "413.6" in str(report)
+
+
+def test_the_curvature_is_that_of_the_dense_hessian() -> None:
+    x, t = moons(60)
+    params, loss = dense(0, 2, 30, 2), classify()
+    flat, unflatten = jax.flatten_util.ravel_pytree(params)
+    hessian = jax.hessian(lambda v: loss(unflatten(v), x, t))(flat)
+    values = np.linalg.eigvalsh(np.asarray(hessian, np.float64))
+    found = curvature(loss, params, x, t)
+    assert flat.size > 60
+    np.testing.assert_allclose(found.largest, values[-1], rtol=1e-3)
+    np.testing.assert_allclose(found.smallest, values[0], rtol=1e-2)
+    assert found.steps_to_converge(0.1) == pytest.approx(
+        np.log(0.1) / np.log(1 - 0.1 * found.weakest)
+    )
+
+
+def test_the_predictions_and_the_units_are_found_inside_jit() -> None:
+    x, t = scaled("iris")
+    params = dense(0, 4, 8, 3)
+    params[0]["b"] = jnp.where(jnp.arange(8) < 2, -100.0, 0.0)
+    loss = jax.jit(classify(jax.nn.relu))
+    whole = trial(loss, params, (x, t), None, 0.1, None, None, 10, None, True, None)
+    seen = look(whole, whole.params)
+    assert seen is not None
+    z = jax.nn.relu(x @ params[0]["w"] + params[0]["b"]) @ params[1]["w"] + params[1]["b"]
+    np.testing.assert_allclose(np.asarray(seen.predictions), z, rtol=1e-5, atol=1e-5)
+    (units,) = seen.units
+    assert (units.kind, units.units, units.dead) == ("relu", 8, 2 / 8)
+    assert [layer.size > 0 for layer in seen.layers] == [True, True]
+
+
+def test_the_line_of_a_nan_and_of_a_broadcast() -> None:
+    def logs(w: Any, x: Any, t: Any) -> Any:
+        return jnp.mean((jnp.log(x) @ w - t) ** 2)
+
+    x = np.abs(np.random.default_rng(0).normal(size=(30, 3)))
+    x[4, 1] = 0
+    (finding,) = check.training(logs, jnp.ones(3), (x, x[:, 0]), learning_rate=0.1).findings
+    assert finding.code == "nonfinite"
+    assert "test_check_training.py" in str(finding.where)
+    assert "(test_the_line_of_a_nan_and_of_a_broadcast.<locals>.logs)" in str(finding.where)
+
+    def squared(w: Any, x: Any, t: Any) -> Any:
+        return jnp.mean((x @ w - t) ** 2)
+
+    (finding,) = check.training(squared, jnp.ones((3, 1)), (x, x[:, 0]), learning_rate=0.1).findings
+    assert finding.code == "label_mismatch"
+    assert "locals>.squared" in str(finding.where)
+    assert "(30, 1)" in finding.message
+
+
+def test_a_healthy_run_says_its_figures_and_its_progress() -> None:
+    x, t = moons(80)
+    told: list[str] = []
+    report = check.training(
+        classify(), dense(0, 2, 8, 2), (x, t), learning_rate=0.5, steps=200, progress=told.append
+    )
+    assert report.ok, report
+    assert {"lambda_max", "largest_stable_step", "condition_number", "explained"} <= set(
+        report.data
+    )
+    assert any("training" in phase for phase in told)
+    assert json.loads(json.dumps(report.to_dict()))["ok"]
+
+
+def test_without_a_learning_rate_the_curvature_gives_one() -> None:
+    loss, _, (x, t) = squares()
+    x = (x - x.mean(axis=0)) / jnp.maximum(x.std(axis=0), 1) + (x.std(axis=0) == 0)
+    assert check.training(loss, jnp.zeros(3), (x, (t - 11) / 9), steps=300).ok
+
+
+def test_leaves_that_are_no_numbers_to_train_are_left_alone() -> None:
+    x, t = moons(60)
+    params = {"net": dense(0, 2, 8, 2), "depth": 3, "key": jax.random.key(0)}
+    report = check.training(
+        lambda p, x, t: classify()(p["net"], x, t), params, (x, t), learning_rate=0.5
+    )
+    assert report.ok, report
+
+
+def test_assert_trains() -> None:
+    loss, w, batch = squares()
+    with pytest.raises(AssertionError, match="unscaled_inputs"):
+        check.assert_trains(loss, w, batch, learning_rate=0.01)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "said"),
+    [
+        ({"params": jnp.arange(3)}, TypeError, "must hold floating-point numbers"),
+        ({"batch": (np.ones((5, 3)), np.ones(4))}, ValueError, "one row per example"),
+        ({"batch": np.ones((5, 3))}, ValueError, "pair of inputs and targets"),
+        ({"direction": lambda g: g}, ValueError, "needs a learning_rate"),
+        ({"optimizer": "adam"}, TypeError, "optax gradient transformation"),
+        ({"steps": 0}, ValueError, "positive integer"),
+        ({"loss": lambda w, x, t: x @ w - t}, ValueError, "must give one number"),
+    ],
+)
+def test_bad_arguments(change: dict[str, Any], error: type[Exception], said: str) -> None:
+    loss, w, batch = squares()
+    with pytest.raises(error, match=said):
+        check.training(**({"loss": loss, "params": w, "batch": batch} | change))
+
+
+FILE = """
+import jax.numpy as jnp
+
+LEARNING_RATE = {rate}
+STEPS = 30
+
+def loss(w, x, t):
+    return jnp.mean((x @ w - t) ** 2)
+
+def make(seed):
+    x = jnp.linspace(-1.0, 1.0, 20)[:, None]
+    return jnp.zeros(1), (x, 2 * x[:, 0])
+"""
+
+
+def test_the_command_on_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(FILE.format(rate=0.5))
+    assert main(["doctor", str(file)]) == 0
+    assert "healthy" in capsys.readouterr().out
+    file.write_text(FILE.format(rate=50.0))
+    assert main(["doctor", str(file), "--json"]) == 1
+    said = json.loads(capsys.readouterr().out)
+    assert [f["code"] for f in said["findings"]] == ["step_too_large"]
+    file.write_text("loss = None")
+    assert main(["doctor", str(file)]) == 2
+    assert "does not define make" in capsys.readouterr().err
+
+
+def test_the_command_on_options(capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--data", "iris", "--hidden", "8", "--steps", "60", "--optimizer", "gd"]
+    assert main(["doctor", *options, "--learning-rate", "0.5", "--init", "glorot_uniform"]) == 0
+    assert main(["doctor", *options, "--learning-rate", "1e-7", "--init", "glorot_uniform"]) == 1
+    assert "step_too_small" in capsys.readouterr().out
+
+
+def test_fit_asks_the_doctor_about_a_run_that_fails() -> None:
+    x = jnp.arange(1.0, 6.0)[:, None]
+    line = models.polynomial_regression(degree=2)
+    with pytest.raises(train.NonFiniteError) as caught:
+        train.fit(line, optim.gd(0.01), (x, x**2), steps=400, doctor=True)
+    report = caught.value.result.report
+    assert report.findings[0].code in ("step_too_large", "unscaled_inputs")
+    assert str(report) in caught.value.__notes__
+    model = models.mlp([2, 8, 2], loss="softmax_cross_entropy")
+    with pytest.warns(RuntimeWarning, match="step_too_small"):
+        result = train.fit(model, optax.sgd(1e-9), moons(60), steps=20, doctor=True)
+    assert result.report.findings[0].code == "step_too_small"
+    assert train.fit(model, optax.sgd(0.5), moons(60), steps=20, doctor=True).report is None
