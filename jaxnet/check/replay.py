@@ -172,19 +172,21 @@ def is_float(x: Any) -> bool:
     return bool(jax.numpy.issubdtype(x.dtype, np.floating))
 
 
-def record(closed: core.ClosedJaxpr, arguments: Sequence[Any]) -> Replay:
+def record(closed: core.ClosedJaxpr, arguments: Sequence[Any], parameters: int) -> Replay:
     """Run a traced loss and keep everything.
 
     Args:
         closed: The loss as traced in float64.
-        arguments: The parameters, flat; those of floating-point numbers are differentiated.
+        arguments: Its flat arguments.
+        parameters: How many of them, from the front, are parameters; those of floating-point
+            numbers are differentiated.
 
     Raises:
         TooLong: It runs too many operations.
     """
     replay = Replay()
     numbers = [replay.add(_array(a)) for a in arguments]
-    replay.parameters = tuple(i for i in numbers if is_float(replay.values[i]))
+    replay.parameters = tuple(i for i in numbers[:parameters] if is_float(replay.values[i]))
     (replay.result,) = _run(replay, closed.jaxpr, closed.consts, numbers, None)
     replay.constant = _shifts(replay)
     return replay

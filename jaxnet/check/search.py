@@ -43,7 +43,8 @@ def replays_of(s: Subject, samples: list[Sample]) -> list[Replay] | None:
 
 
 def _recorded(s: Subject, sample: Sample) -> Replay:
-    return record(s.closed, jax.tree.leaves(sample.params))  # type: ignore[arg-type]
+    leaves = jax.tree.leaves(sample.params)
+    return record(s.closed, leaves, len(leaves))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)

@@ -96,7 +96,7 @@ def test_values_and_gradients_are_jax_s(case: tuple[Any, ...]) -> None:
         return jnp.sum(y * jnp.cos(jnp.arange(y.size)).reshape(y.shape))
 
     closed = jax.make_jaxpr(loss)(*inputs)
-    replay = record(closed, inputs)
+    replay = record(closed, inputs, len(inputs))
     value, expected = jax.value_and_grad(loss, argnums=tuple(range(len(inputs))))(*inputs)
     np.testing.assert_allclose(replay.values[replay.result], value, rtol=1e-12)
     for ours, theirs in zip(gradient(replay, replay.base.values), expected, strict=True):

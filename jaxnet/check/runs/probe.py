@@ -58,7 +58,8 @@ def class_numbers(t: Any) -> np.ndarray | None:
     if a.shape[1] != 1 or not np.isfinite(a).all() or (a != np.round(a)).any():
         return None
     names, numbers = np.unique(a[:, 0], return_inverse=True)
-    return numbers if 2 <= len(names) <= max(2, min(100, len(a) // 3)) else None
+    classes: np.ndarray = numbers
+    return classes if 2 <= len(names) <= max(2, min(100, len(a) // 3)) else None
 
 
 def as_targets(t: Any) -> np.ndarray | None:
