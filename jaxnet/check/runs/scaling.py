@@ -44,7 +44,7 @@ def other_step(lab: Lab) -> Finding | None:
         return None
     e, _ = lab.best((1.0, *SMALLER, *LARGER))
     new, scale = lab.best((1.0, *SMALLER, *LARGER), x="standardised")
-    return inputs(lab, scale) if new > e + 0.15 else None
+    return inputs(lab, scale) if new > max(0, e) + 0.2 else None
 
 
 def ideal_of_standardised(lab: Lab) -> Ideal | None:
@@ -80,8 +80,8 @@ def inputs(lab: Lab, scale: float) -> Finding:
     return Finding(
         "unscaled_inputs", (),
         f"The input columns have standard deviations from {s.narrowest:.3g} to {s.widest:.3g} and "
-        f"means up to {s.offset:.3g} of these from 0. The largest curvature is {before.size:.4g}, so steps "
-        f"above {before.largest_stable_step:.3g} diverge, and the condition number "
+        f"means up to {s.offset:.3g} of these from 0. The largest curvature is {before.size:.4g}, "
+        f"so steps above {before.largest_stable_step:.3g} diverge, and the condition number "
         f"{before.condition_number:.3g}; with inputs standardised they are {after.size:.4g}, "
         f"{after.largest_stable_step:.3g} and {after.condition_number:.3g}, and with that{times} "
         f"the same {lab.steps} steps end at a loss of {repaired.whole[-1]:.4g} instead of "
