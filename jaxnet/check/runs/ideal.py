@@ -21,13 +21,15 @@ class Ideal(NamedTuple):
     constant is that of the best constant prediction, best that of the best predictions. spread is
     how far these differ from row to row, against how far they lie from the start; moves says that
     predictions change the loss at all. bounded and mirrored say whether the loss and its negative
-    have a bottom. idle is the share of the rows whose own prediction never matters.
+    have a bottom; negated that only the negative has, or that the loss lies below zero, as an error
+    with a wrong sign. idle is the share of the rows whose own prediction never matters.
     """
 
     constant: float
     best: float
     bounded: bool
     mirrored: bool
+    negated: bool
     moves: bool
     idle: float
 
@@ -60,14 +62,15 @@ def ideal(here: Look) -> Ideal | None:
     near = 0.1 * rng.normal(size=start.size)
     constant, _ = _lowest(of_constant, near[: int(np.prod(shape[1:]))])
     best, bounded = _lowest(of_all, near)
-    _, mirrored = _lowest(lambda z: of_all(z, -1.0), near)
+    highest, mirrored = _lowest(lambda z: of_all(z, -1.0), near)
     values = [of_all(rng.normal(size=start.size) * s)[0] for s in (0.1, 1.0, 3.0)]
     scale = max(float(np.abs(values).max()), 1e-30)
+    below = max(values) <= 0 and -1e-6 * scale <= highest <= 0.05 * scale
     slopes = [np.abs(of_all(np.full(start.size, v))[1]).reshape(len(start), -1).max(axis=1)
               for v in (-0.5, 0.1, 0.5)]  # fmt: skip
     reach = np.max(slopes, axis=0)
     return Ideal(
-        constant, min(best, constant), bounded, mirrored,
+        constant, min(best, constant), bounded, mirrored, mirrored and (not bounded or below),
         bool(np.ptp(values) > 1e-6 * scale), float((reach <= 1e-7 * reach.max(initial=0)).mean()),
     )  # fmt: skip
 

@@ -84,12 +84,12 @@ class Look:
         found = []
         for op in self.replay.operations:
             y = np.asarray(self.replay.values[op.outputs[0]])
-            if self.depends[op.outputs[0]] != PARAMS | INPUTS or y.ndim < 2:
+            if self.depends[op.outputs[0]] != PARAMS | INPUTS or y.ndim < 1:
                 continue
             kind = self._kind(op)
             if kind is None or y.shape[0] != len(self.rows):
                 continue
-            flat = y.reshape(-1, y.shape[-1])
+            flat = y.reshape(-1, y.shape[-1] if y.ndim > 1 else 1)
             dead = saturated = 0.0
             if kind == "relu":
                 dead = float((flat <= 0).all(axis=0).mean())

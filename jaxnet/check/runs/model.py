@@ -94,13 +94,16 @@ def constant_output(lab: Lab) -> Finding | None:
     seen, ideal = lab.elsewhere, lab.ideal
     if seen is None:
         return None
-    if ideal is not None and not ideal.moves:
+    places = (lab.trial.params, lab.anywhere(1), lab.anywhere(2))
+    losses = [float(lab.value_and_grad(p, lab.trial.x, lab.trial.t)[0]) for p in places]
+    same = np.isfinite(losses).all() and np.ptp(losses) <= 1e-6 * abs(losses[0])
+    if same or (ideal is not None and not ideal.moves):
         return Finding(
             "constant_output", (),
             "The loss is the same whatever the network gives: its outputs are made constant on the "
             "way to the loss (a softmax over an axis of length 1, say).",
             "Use a sigmoid for a single output, or a softmax over the classes.",
-            {"loss": ideal.constant},
+            {"loss": losses[0]},
         )  # fmt: skip
     z, other = (_predictions(lab, lab.anywhere(seed, 4.0)) for seed in (1, 2))
     if z is None or other is None or len(z) < 2:

@@ -66,7 +66,8 @@ def as_targets(t: Any) -> np.ndarray | None:
     """The targets as a matrix of numbers, classes as one-hot rows, or None."""
     classes = class_numbers(t)
     if classes is not None:
-        return np.eye(classes.max() + 1)[classes]
+        one_hot: np.ndarray = np.eye(classes.max() + 1)[classes]
+        return one_hot
     return as_rows(t)
 
 

@@ -44,7 +44,7 @@ def other_step(lab: Lab) -> Finding | None:
         return None
     e, _ = lab.best((1.0, *SMALLER, *LARGER))
     new, scale = lab.best((1.0, *SMALLER, *LARGER), x="standardised")
-    return inputs(lab, scale) if new > e + 0.15 else None
+    return inputs(lab, scale) if new > max(0, e) + 0.2 else None
 
 
 def ideal_of_standardised(lab: Lab) -> Ideal | None:

@@ -29,6 +29,12 @@ def redrawing_helps(lab: Lab) -> Finding | None:
     return _confirmed(found, lab, now, new)
 
 
+def exploding(lab: Lab) -> Finding | None:
+    """Values and gradients that grow so much from layer to layer that no step is right."""
+    found = symptom(lab)
+    return found if found is not None and found.code == "exploding_gradient" else None
+
+
 def redrawing_helps_all_steps(lab: Lab) -> Finding | None:
     """A start without strange marks that no step size saves, but another start does."""
     best, _ = lab.best((1.0, *SMALLER, *LARGER))
@@ -138,6 +144,12 @@ def _dead(lab: Lab) -> Finding | None:
     if not bad:
         return None
     u = max(bad, key=lambda u: u.dead)
+    if u.output and u.dead == 1:
+        return Finding(
+            "constant_output", (),
+            "The outputs go through a ReLU and are 0 for every row at the start: no gradient comes "
+            "back.", f"Take the ReLU off the output. {FIX}", {"dead_fraction": u.dead}, u.where,
+        )  # fmt: skip
     return Finding(
         "dead_units", (),
         f"{100 * u.dead:.0f} % of {u.units} ReLU units are 0 for every row at the start: no "

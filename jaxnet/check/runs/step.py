@@ -10,11 +10,11 @@ from jaxnet.check.runs.lab import LARGER, SMALLER, Lab
 def uphill(lab: Lab) -> Finding | None:
     """Updates that go up the gradient, or a loss whose sign is wrong."""
     ideal, trial = lab.ideal, lab.trial
-    if ideal is not None and not ideal.bounded and ideal.mirrored:
+    if ideal is not None and ideal.moves and ideal.negated:
         value, last = lab.base.losses[0], lab.base.losses[np.isfinite(lab.base.losses)][-1]
         return Finding(
             "ascent", (),
-            f"The loss falls without end, from {value:.4g} to {last:.4g} in {len(lab.base.losses)} "
+            f"The loss falls, from {value:.4g} to {last:.4g} in {len(lab.base.losses)} "
             "steps, and the better the predictions the higher it is: its sign is wrong.",
             "Minimise the negative of this loss.", {"first_loss": value, "last_loss": last},
         )  # fmt: skip

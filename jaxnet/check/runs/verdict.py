@@ -18,8 +18,8 @@ ALWAYS: tuple[Suspect, ...] = (
 """What is a fault by itself."""
 
 OF_A_FAILED_RUN: tuple[Suspect, ...] = (
-    labels.unrelated, starts.redrawing_helps, scaling.same_step, step.too_large, step.too_small,
-    scaling.other_step, starts.redrawing_helps_all_steps,
+    labels.unrelated, starts.redrawing_helps, starts.exploding, scaling.same_step,
+    scaling.other_step, step.too_large, step.too_small, starts.redrawing_helps_all_steps,
 )  # fmt: skip
 """What a failed run is tried again without."""
 
