@@ -58,10 +58,14 @@ def of_operation(op: Operation, replay: Replay) -> Iterator[Made]:
     yield from _of_ends(op, replay)
 
 
+LOOPED = ("dot_general", "conv_general_dilated", "gather", "reduce_sum", "broadcast_in_dim")
+"""Operations that people write as loops over positions."""
+
+
 def _of_ends(op: Operation, replay: Replay) -> Iterator[Made]:
     """The first or the last position along an axis, forgotten, as loops that end too early do."""
     shape = np.shape(output_of(op, replay))
-    if len(shape) < 2 or len(op.outputs) > 1:
+    if len(shape) < 2 or op.name not in LOOPED:
         return
     for axis, which in product(range(len(shape)), (0, -1)):
         if shape[axis] < 2:
