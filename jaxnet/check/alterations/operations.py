@@ -65,7 +65,8 @@ LOOPED = ("dot_general", "conv_general_dilated", "gather", "reduce_sum", "broadc
 def _of_ends(op: Operation, replay: Replay) -> Iterator[Made]:
     """The first or the last position along an axis, forgotten, as loops that end too early do."""
     shape = np.shape(output_of(op, replay))
-    if len(shape) < 2 or op.name not in LOOPED:
+    with_bias = op.name == "add" and len({np.shape(x) for x in replay.inputs_of(op)}) > 1
+    if len(shape) < 2 or not (op.name in LOOPED or with_bias):
         return
     for axis, which in product(range(len(shape)), (0, -1)):
         if shape[axis] < 2:
