@@ -205,6 +205,7 @@ def surface(
     for axis in (above, space):
         axis.set_xlabel(x_label)
         axis.set_ylabel(y_label)
+        axis.locator_params(axis="both", nbins=5)
     space.set_zlabel(z_label)
     return figure
 
