@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -75,6 +76,7 @@ def curves(
     y_label: str = "loss",
     log_x: bool = False,
     log_y: bool = False,
+    marks: Mapping[str, float] | None = None,
 ) -> "Figure":
     """Curves in panels side by side, on the same scales: a fault beside its cure.
 
@@ -87,6 +89,7 @@ def curves(
         y_label: What is up.
         log_x: Whether the horizontal scale is logarithmic.
         log_y: Whether the vertical scale is logarithmic.
+        marks: Numbers across to mark in every panel, by what they are.
 
     Returns:
         The figure.
@@ -105,11 +108,13 @@ def curves(
             i = names.index(name)
             width = 1.2 + 0.5 * (len(names) - 1 - i)  # one that covers another lets it be seen
             axis.plot(x, y, color=f"C{i}", label=name, linewidth=width)
+        for style, (name, at) in zip(cycle((":", "--", "-.")), (marks or {}).items(), strict=False):
+            axis.axvline(at, color="0.3", linestyle=style, linewidth=1, label=name)
         axis.set_xlabel(x_label)
         axis.set_xscale("log" if log_x else "linear")
         axis.set_yscale("log" if log_y else "linear")
         axis.grid(alpha=0.3)
-        if len(names) > 1:
+        if len(names) > 1 or marks:
             axis.legend(fontsize="small")
     axes[0].set_ylabel(y_label)
     return figure

@@ -24,7 +24,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from jaxnet import plot
+from jaxnet import plot, saved
 from jaxnet.check import Report
 from jaxnet.files import replacing
 
@@ -88,12 +88,13 @@ class Study(NamedTuple):
     """What a study gives.
 
     `numbers` is the table; `doctors` has each report by what the doctor was shown; `pictures` has
-    each figure by its caption.
+    each figure by its caption; `models` has trained models to keep, by their name.
     """
 
     numbers: Sequence[Number]
     doctors: Mapping[str, Report]
     pictures: Mapping[str, "Figure"]
+    models: Mapping[str, saved.SavedModel] = {}
 
 
 def main(
@@ -125,6 +126,8 @@ def main(
     files = [f"{name}-{i}.png" for i in range(1, 1 + len(result.pictures))]
     for file, figure in zip(files, result.pictures.values(), strict=True):
         plot.save(figure, out / file)
+    for model, kept in result.models.items():
+        saved.save(out / f"{name}-{model}.safetensors", kept)
     record = {
         "name": name,
         "title": title,
