@@ -106,7 +106,9 @@ def curves(
             x, y = (np.asarray(part, float) for part in pair)
             y = np.where(np.isfinite(y), y, np.nan)
             i = names.index(name)
-            width = 1.2 + 0.5 * (len(names) - 1 - i)  # one that covers another lets it be seen
+            width = 1.2 + 1.8 * (
+                1 - (i + 1) / len(names)
+            )  # one that covers another lets it be seen
             axis.plot(x, y, color=f"C{i}", label=name, linewidth=width)
         for style, (name, at) in zip(cycle((":", "--", "-.")), (marks or {}).items(), strict=False):
             axis.axvline(at, color="0.3", linestyle=style, linewidth=1, label=name)
@@ -201,7 +203,12 @@ def surface(
     filled = above.contourf(x, y, heights, 30, cmap="viridis")
     figure.colorbar(filled, ax=above, label=z_label)
     space.plot_surface(*np.meshgrid(x, y), heights, cmap="viridis", alpha=0.8, linewidth=0)
-    line = {"color": "crimson", "linewidth": 2, "label": "path of training", "zorder": 5}
+    line: dict[str, Any] = {
+        "color": "crimson",
+        "linewidth": 2,
+        "label": "path of training",
+        "zorder": 5,
+    }
     above.plot(path[:, 0], path[:, 1], **line)
     space.plot(path[:, 0], path[:, 1], path[:, 2] + 0.02 * np.ptp(heights), **line)
     for point, marker, name in ((path[0], "o", "start"), (path[-1], "*", "end")):
@@ -212,6 +219,7 @@ def surface(
         axis.set_ylabel(y_label)
         axis.locator_params(axis="both", nbins=5)
     space.set_zlabel(z_label)
+    space.set_box_aspect(None, zoom=0.85)
     return figure
 
 
@@ -242,7 +250,7 @@ def basins(
     groups = np.split(order, np.flatnonzero(steps) + 1)
     for i, group in enumerate(groups):
         bottom = float(ends[group].mean())
-        share = f"{len(group)} balls end at {bottom:.2f}"
+        share = f"{len(group)} {'ball' if len(group) == 1 else 'balls'}: {bottom:.2f}"
         at = np.interp(starts[group], x, heights)
         axis.plot(starts[group], at, "o", color=f"C{i % 10}", alpha=0.8, label=share)
         low = np.interp(bottom, x, heights)

@@ -9,12 +9,12 @@ It is minimized by nonlinear conjugate gradients over the flattened parameters: 
 
     d_0 = -g_0,   d_{k+1} = -g_{k+1} + max(0, g_{k+1}^T (g_{k+1} - g_k) / g_k^T g_k) d_k
 
-The fault: the weights were drawn as rand * (2 eps - eps), which is uniform on (0, eps), where
-rand * 2 eps - eps, uniform on (-eps, eps), was meant; eps = 0.12. A pair of brackets. The sum over
-400 inputs that are never negative is then large in every hidden unit: all of them give 0.999 for
-every digit, their slope is 0.001, and all outputs are near 1. In the report the cost crept from
-15.4412 to 15.4412 and the optimizer gave up. Here the first line search settles the outputs'
-biases, and then the cost stays at 3.27, that of saying "one in ten" to every digit.
+The fault: the weights were drawn as rand * (2 eps - eps), which is uniform on (0, eps), where rand
+* 2 eps - eps, uniform on (-eps, eps), was meant; eps = 0.12. A pair of brackets. The sum over 400
+inputs that are never negative is then large in every hidden unit: all of them give 0.999 for every
+digit, their slope is 0.001, and all outputs are near 1. In the report the cost crept from 15.4412
+to 15.4412 and the optimizer gave up. Here the first line search settles the outputs' biases, and
+then the cost stays at 3.27, that of saying "one in ten" to every digit.
 
 A second trap of the same exercise: its labels keep the digit 0 as class 10, an index one too far
 for rows that are counted from 0.
@@ -31,7 +31,7 @@ import jax.numpy as jnp
 import numpy as np
 import study
 from jax.flatten_util import ravel_pytree
-from scipy.optimize import minimize
+from scipy.optimize import minimize  # type: ignore[import-untyped]
 
 from jaxnet import data, models, optim, plot, train
 from jaxnet.layers import uniform

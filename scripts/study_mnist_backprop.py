@@ -1,8 +1,8 @@
 """Matrix-based backpropagation on MNIST, and a transpose too many.
 
-A [784, 30, 10] network, sigma everywhere, quadratic cost 1/2 |a - y|^2 averaged over minibatches of
-10, W and b from N(0, 1), a learning rate of 3.0, 30 epochs, shuffled in every epoch. The examples of
-a minibatch are the rows of one matrix, W_l is (n_l, n_(l-1)), and backwards
+A [784, 30, 10] network, sigma everywhere, quadratic cost 1/2 |a - y|^2 averaged over minibatches
+of 10, W and b from N(0, 1), a learning rate of 3.0, 30 epochs, shuffled in every epoch. The
+examples of a minibatch are the rows of one matrix, W_l is (n_l, n_(l-1)), and backwards
 
     delta_L = (a_L - y) / n * sigma'(z_L)
     delta_l = (delta_(l+1) W_(l+1)) * sigma'(z_l)
@@ -10,8 +10,9 @@ a minibatch are the rows of one matrix, W_l is (n_l, n_(l-1)), and backwards
 
 The fault: delta^T where delta belongs, when a recursion for columns is rewritten for rows. Shapes
 should object, but a minibatch of 10 rows has as many rows as the network has outputs, so delta is
-square and delta^T fits as well. The error of example i at output k then goes to example k's weights
-of output i; the weights' gradient is mixed, and the accuracy ends at 9 to 10 %, that of guessing.
+square and delta^T fits as well. The error of example i at output k then goes to example k's
+weights of output i; the weights' gradient is mixed, and the accuracy ends at 9 to 10 %, that of
+guessing.
 
 The cure is the recursion above. (Another minibatch size, say 8, would have given it away.)
 

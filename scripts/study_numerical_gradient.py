@@ -1,16 +1,17 @@
 """Numerical gradients, turned round and changed too soon.
 
-Ten rows of five binary digits, one class a row: 5 -> 20 ReLU -> 10 softmax, the cross-entropy summed
-over the rows with 1e-7 inside the logarithm, W uniform in (0, 1), b = 0. The gradient is measured,
-entry by entry, by central differences with h = 1e-7,
+Ten rows of five binary digits, one class a row: 5 -> 20 ReLU -> 10 softmax, the cross-entropy
+summed over the rows with 1e-7 inside the logarithm, W uniform in (0, 1), b = 0. The gradient is
+measured, entry by entry, by central differences with h = 1e-7,
 
     g_j = (f(x + h e_j) - f(x - h e_j)) / 2h,   x := x - 0.5 g,   100 iterations.
 
 The first fault: (f(x - h e_j) - f(x + h e_j)) / 2h, so the loss climbs.
 
-The second fault: every parameter is changed as soon as its own difference is known, while the others
-are still to be measured. What comes out is no gradient at any point. It is a descent of its own kind,
-along one axis after the other, and hides a third fault: here it learns, where the gradient does not.
+The second fault: every parameter is changed as soon as its own difference is known, while the
+others are still to be measured. What comes out is no gradient at any point. It is a descent of its
+own kind, along one axis after the other, and hides a third fault: here it learns, where the
+gradient does not.
 
 For 0.5 is too large a step for a sum over ten rows. With all entries measured first the first step
 overshoots, hidden units die, and the loss ends at 10 log 10 = 23.03, every class at 1/10.

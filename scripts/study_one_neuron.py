@@ -1,6 +1,7 @@
 """One neuron, averaged too early.
 
-One sigmoid unit with m inputs and one bias learns to tell two Gaussians apart by the squared error,
+One sigmoid unit with m inputs and one bias learns to tell two Gaussians apart by the squared
+error,
 
     y = sigma(x . a + b),   L = 1/n sum_i (t_i - y_i)^2
 

@@ -4,8 +4,8 @@ Two weights without a bias, W (2, 1), learn the truth table of OR from all four 
 
     y = sigma(X W),   L = 1/2 sum_i (t_i - y_i)^2,   dL/dW = X^T ((y - t) y (1 - y))
 
-W is drawn from NumPy's RandomState(0).uniform. Without a bias y is 1/2 for the row 0 0 whatever the
-weights, so "1 if y > 1/2" is right on every row once both weights are positive.
+W is drawn from NumPy's RandomState(0).uniform. Without a bias y is 1/2 for the row 0 0 whatever
+the weights, so "1 if y > 1/2" is right on every row once both weights are positive.
 
 The faults, with e = (t - y)^2 where the error t - y belongs:
 
@@ -14,9 +14,9 @@ The faults, with e = (t - y)^2 where the error t - y belongs:
     (c)  W += lr X^T (d d (1 - d))         d = t - y: the sigmoid's slope at the error, not at y
 
 With (a) and (b) weights can only fall: the net breaks if it is trained for long enough. (c), the
-answer that was published, is the right gradient here by luck: where t is 1, d = 1 - y, and so
-d (1 - d) = y (1 - y); the only row with t = 0 has no inputs. With XOR, or any table with a 0 beside
-an input, the luck is gone.
+answer that was published, is the right gradient here by luck: where t is 1, d = 1 - y, and so d (1
+- d) = y (1 - y); the only row with t = 0 has no inputs. With XOR, or any table with a 0 beside an
+input, the luck is gone.
 
 The cure is the gradient above, at a learning rate of 0.1.
 """

@@ -1,18 +1,19 @@
 """Thirteen lines of backpropagation, and the size of the step.
 
-XOR with a third input that is always 1, four rows, no biases, sigma twice, H hidden units, from
-2 rand - 1 of NumPy's legacy generator seeded 1, all rows in each of 60,000 iterations:
+XOR with a third input that is always 1, four rows, no biases, sigma twice, H hidden units, from 2
+rand - 1 of NumPy's legacy generator seeded 1, all rows in each of 60,000 iterations:
 
     l1 = sigma(X s0),  l2 = sigma(l1 s1),  d2 = (l2 - y) l2 (1 - l2),  d1 = d2 s1^T * l1 (1 - l1)
     s1 -= alpha l1^T d2,   s0 -= alpha X^T d1
 
-The fault: the wrong alpha. At 0.001 nothing is learned in 60,000 iterations. At 100 the network loses
-a row and stays there, at 1000 all sigmas are saturated, their slopes 0, and the error is 1/2 for good.
-In between lies a factor of a thousand that works, and more hidden units make it narrower above.
+The fault: the wrong alpha. At 0.001 nothing is learned in 60,000 iterations. At 100 the network
+loses a row and stays there, at 1000 all sigmas are saturated, their slopes 0, and the error is 1/2
+for good. In between lies a factor of a thousand that works, and more hidden units make it narrower
+above.
 
 The table below is met digit by digit where descent is calm. For H = 4 and alpha = 100 it agrees to
-1e-8, and for H = 32 and alpha = 10 only to 1 %: the first iterations amplify the rounding of a sum in
-another order. How often each weight turned back says how rough the way was.
+1e-8, and for H = 32 and alpha = 10 only to 1 %: the first iterations amplify the rounding of a sum
+in another order. How often each weight turned back says how rough the way was.
 
 The cure: alpha where the error falls fastest and the weights do not yet swing, here 1 to 10.
 """
@@ -130,7 +131,7 @@ def run(quick: bool) -> study.Study:
                     numbers.append(study.same(what, counts, counted))
     figure = plot.heat_map(
         errors, [f"{alpha:g}" for alpha in ALPHAS], [f"{k}0k" if k else "0" for k in range(chunks)],
-        title="XOR: mean |l2 - y|", row_label="alpha", column_label="iteration", value_label="error",
+        title="XOR", row_label="alpha", column_label="iteration", value_label="mean |l2 - y|",
     )  # fmt: skip
     return study.Study(numbers, {}, {"Step size against training time.": figure})
 

@@ -14,8 +14,8 @@ The question was where dW2 = a1^T dscores / N + 2 reg W2 comes from:
     the sum of N outer products is a matrix product, the transposed a1 times the score errors;
     and the mean in the loss is the 1 / N.
 
-The fault that follows when the third line is forgotten: a gradient N times too large, against which
-the penalty hardly counts. The cure is dscores / N once, at the top of the backward pass.
+The fault that follows when the third line is forgotten: a gradient N times too large, against
+which the penalty hardly counts. The cure is dscores / N once, at the top of the backward pass.
 
 The numbers known are the course's own, for its toy data; the pictures show the bundled digits.
 """

@@ -14,10 +14,10 @@ The classic exercise: x (64, 1000), y (64, 10), 100 hidden units, everything fro
 The fault that is easily made: to leave out the mask, "0 where h < 0". The loss falls as well as it
 should, here even a little lower, so its curve tells nothing: only a look at the gradient does.
 
-The cure is the mask. Then NumPy, jaxnet's gradient by hand and jax.grad take the same 500 steps, to
-the last few bits of float64. The gradients themselves agree to the last bits as long as the loss is
-large. When y_pred has come near y, their leading digits cancel: a residual 1e4 times shorter than y
-has 4 digits less than y_pred, which itself is a sum of larger numbers.
+The cure is the mask. Then NumPy, jaxnet's gradient by hand and jax.grad take the same 500 steps,
+to the last few bits of float64. The gradients themselves agree to the last bits as long as the
+loss is large. When y_pred has come near y, their leading digits cancel: a residual 1e4 times
+shorter than y has 4 digits less than y_pred, which itself is a sum of larger numbers.
 """
 
 import sys
@@ -89,7 +89,7 @@ def descend(value_and_grad: Any, p: Any, steps: int) -> tuple[Any, Any]:
         return stepped(p, g), value
 
     end, losses = jax.jit(lambda p: jax.lax.scan(step, p, length=steps))(p)
-    return jax.device_get((losses, end))
+    return np.asarray(losses), jax.device_get(end)
 
 
 def run(quick: bool) -> study.Study:
@@ -114,8 +114,8 @@ def run(quick: bool) -> study.Study:
         p = stepped(p, g)
 
     numbers = []
-    for name, witness in witnesses.items():
-        losses[name], end = descend(witness, start, steps)
+    for name, value_and_grad in witnesses.items():
+        losses[name], end = descend(value_and_grad, start, steps)
         # Lengths of the residual, as far as the predictions, which are of the size of y, tell it.
         lengths = np.abs(np.sqrt(losses[name]) - np.sqrt(losses["NumPy"])) / np.linalg.norm(y)
         numbers += [
