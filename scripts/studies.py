@@ -2,9 +2,9 @@
 
     python scripts/studies.py [--out FOLDER] [--quick] [--jobs 2] [NAME ...]
 
-Each study is a process of its own. FOLDER/index.html has, for each, the problem, what the doctors say
-of the fault, the cure, the pictures and the table of numbers; it needs no network. The status is 0 if
-every number of every study is met, else 1. NAME, such as or_gate, runs that study only, and the
+Each study is a process of its own. FOLDER/index.html has, for each, the problem, what the doctors
+say of the fault, the cure, the pictures and the table of numbers; it needs no network. The status is
+0 if every number of every study is met, else 1. NAME, such as or_gate, runs that study only, and the
 page then has it with those that were run before.
 """
 
@@ -47,7 +47,7 @@ h1 { font-size: 2.2rem; margin-bottom: 0 }
 h2 { margin-top: 5rem; border-top: 3px solid #222; padding-top: .6rem }
 h2 small { color: #888; font-weight: normal }
 nav { columns: 2; margin: 2rem 0 } nav a { display: block; color: inherit; padding: .15rem 0 }
-pre { background: #f0eee8; padding: .7rem 1rem; overflow-x: auto; font-size: .85rem; line-height: 1.4 }
+pre { background: #f0eee8; padding: .7rem 1rem; overflow-x: auto; font-size: .85rem }
 figure { margin: 1.5rem 0 } img { max-width: 100%; border: 1px solid #ddd; background: white }
 figcaption { color: #555; font-size: .9rem }
 .doctor { border-left: 5px solid #b3261e; background: #fff; padding: .5rem 1rem; margin: 1rem 0 }

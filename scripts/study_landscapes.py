@@ -168,6 +168,7 @@ def run(quick: bool) -> study.Study:
     ]
     x, w = np.linspace(-9, 9, 600), np.linspace(-10, 10, 81)
     count = len(errors["BFGS"])
+    shares = np.arange(count) / count
     pictures = {
         "Every loss on the way of the two weights, from above and in space.": plot.surface(
             w, w, surface(*np.meshgrid(w, w)), path,
@@ -177,7 +178,7 @@ def run(quick: bool) -> study.Study:
             x, curve(x), starts, ends, title="x^2 / 20 + sin 3x"
         ),
         f"Errors of {count} networks in rising order (at least 1e-6).": plot.curves(
-            {"": {n: (np.arange(count) / count, np.sort(np.maximum(e, 1e-6))) for n, e in errors.items()}},
+            {"": {n: (shares, np.sort(np.maximum(e, 1e-6))) for n, e in errors.items()}},
             x_label="share of the starts", y_label="mean |y - t|", log_y=True,
         ),
         "From the start of the thirteen lines: BFGS and L-BFGS lose a row.": plot.curves(
