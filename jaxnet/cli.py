@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The words after `jaxnet`; None takes them from the command line.
 
     Returns:
-        The exit status: 0, 1 if a training run failed or a gradient is wrong, 2 for bad input.
+        The exit status: 0, 1 if a training run fails or a gradient is wrong, 2 for bad input.
     """
     options = _parser().parse_args(arguments)
     try:
@@ -32,6 +32,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from jaxnet.commands.check import check
 
             return check(options)
+        if options.command == "doctor":
+            from jaxnet.commands.doctor import doctor
+
+            return doctor(options)
         if options.command == "zoo":
             from jaxnet.commands.zoo import zoo
 
@@ -83,6 +87,18 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("file", help="the Python file")
     check.add_argument("--seed", type=int, default=0, help="what make is called with (default: 0)")
     check.add_argument("--json", action="store_true", help="print the report as JSON")
+    _add_doctor(commands.add_parser(
+        "doctor",
+        help="say why a training run fails, and what to change",
+        description=(
+            "Make a training run and say why it fails, if it does. The run is that of a Python "
+            "file, which defines loss(params, x, t) and make(seed) -> (params, (x, t)), and if it "
+            "likes predict(params, x), direction(grads), LEARNING_RATE, OPTIMIZER, STEPS, "
+            "BATCH_SIZE, SHUFFLE and VALIDATION; without a file, that of `jaxnet train` with the "
+            "same options. The status is 1 if the run fails."
+        ),
+        epilog="example: jaxnet doctor --data iris --hidden 16 --optimizer gd --learning-rate 100",
+    ))  # fmt: skip
     zoo = commands.add_parser(
         "zoo",
         help="list the optimizers, or print one with its equations",
@@ -93,7 +109,35 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_doctor(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", nargs="?", help="the Python file")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    _add_problem(parser)
+    run = _add_run(parser, default=["gd"])
+    run.add_argument("--seed", type=int, default=0, help="of the split and the start (default: 0)")
+
+
 def _add_train(parser: argparse.ArgumentParser) -> None:
+    _add_problem(parser)
+    run = _add_run(parser, default=["gd", "nag"])
+    run.add_argument(
+        "--seed", type=int, default=0, help="of the split, the start and the batches (default: 0)"
+    )
+    run.add_argument(
+        "--gradient",
+        choices=["hand", "auto"],
+        default="hand",
+        help="hand-derived (default), or jax.grad",
+    )
+    run.add_argument("--clip-value", type=float, help="largest size of a gradient's entry")
+    run.add_argument("--clip-norm", type=float, help="largest global norm of a gradient")
+    run.add_argument(
+        "--out", metavar="FOLDER", help="where results go (default: results/ and the data's name)"
+    )
+
+
+def _add_problem(parser: argparse.ArgumentParser) -> None:
+    """The data and the network."""
     data = parser.add_argument_group("data")
     data.add_argument(
         "--data",
@@ -145,14 +189,18 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     network.add_argument(
         "--l2", type=float, default=0.0, help="penalty on the sum of squared weights (default: 0)"
     )
+
+
+def _add_run(parser: argparse.ArgumentParser, default: list[str]) -> argparse._ArgumentGroup:
+    """How it is trained."""
     run = parser.add_argument_group("run")
     run.add_argument(
         "--optimizer",
         nargs="+",
-        default=["gd", "nag"],
+        default=default,
         metavar="NAME",
         help="rules that `jaxnet zoo` lists, such as adam; each gets a run of its own (default: "
-        "gd nag)",
+        f"{' '.join(default)})",
     )
     run.add_argument(
         "--learning-rate",
@@ -163,20 +211,7 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     run.add_argument(
         "--batch-size", type=int, help="rows a step, in a new order every epoch (default: all)"
     )
-    run.add_argument(
-        "--seed", type=int, default=0, help="of the split, the start and the batches (default: 0)"
-    )
-    run.add_argument(
-        "--gradient",
-        choices=["hand", "auto"],
-        default="hand",
-        help="hand-derived (default), or jax.grad",
-    )
-    run.add_argument("--clip-value", type=float, help="largest size of a gradient's entry")
-    run.add_argument("--clip-norm", type=float, help="largest global norm of a gradient")
-    run.add_argument(
-        "--out", metavar="FOLDER", help="where results go (default: results/ and the data's name)"
-    )
+    return run
 
 
 def _add_predict(parser: argparse.ArgumentParser) -> None:

@@ -14,6 +14,8 @@ from jaxnet.files import replacing
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from jaxnet.check.learning_rates import LearningRateRange
+
 History = Mapping[str, np.ndarray]
 """The `history` of a `train.FitResult`."""
 
@@ -283,6 +285,47 @@ def images(pictures: ArrayLike, *, columns: int, title: str = "") -> "Figure":
         axis.set_axis_off()
     for axis, picture in zip(figure.axes, pictures, strict=False):
         axis.imshow(picture, cmap="RdBu_r", vmin=-limit, vmax=limit)
+    return figure
+
+
+def learning_rate_range(result: "LearningRateRange", *, title: str = "") -> "Figure":
+    """The loss over the learning rate, with the suggestions and the largest stable step marked.
+
+    Args:
+        result: Of `check.learning_rate_range`.
+        title: Heading of the picture.
+
+    Returns:
+        A figure with one panel; the losses as measured are drawn thin, their average thick.
+
+    Raises:
+        ImportError: matplotlib is not installed.
+    """
+    figure: Figure = require("matplotlib.figure", "plot").Figure(
+        figsize=(7, 4.2), layout="constrained"
+    )
+    axis = figure.subplots()
+    axis.plot(result.learning_rates, result.losses, color="0.7", linewidth=1, label="loss")
+    axis.plot(result.learning_rates, result.smoothed, color="C0", linewidth=2, label="average")
+    for i, (name, rate) in enumerate(result.suggestions.items()):
+        at = float(np.interp(np.log(rate), np.log(result.learning_rates), result.smoothed))
+        axis.plot(rate, at, "os^"[i], color=f"C{i + 1}", markersize=8, label=f"{name}: {rate:.2g}")
+    shown = len(result.learning_rates) and result.learning_rates[0] < result.largest_stable_step
+    if shown and result.largest_stable_step < 10 * result.learning_rates[-1]:
+        axis.axvline(
+            result.largest_stable_step, color="0.3", linestyle=":",
+            label=f"2 / lambda_max at the start: {result.largest_stable_step:.2g}",
+        )  # fmt: skip
+    if len(result.smoothed):
+        low, first = float(result.smoothed.min()), float(result.smoothed[0])
+        room = max(first - low, 1e-3 * abs(first))
+        axis.set_ylim(low - 0.1 * room, first + 0.6 * room)
+    axis.set_xscale("log")
+    axis.set_xlabel("learning rate")
+    axis.set_ylabel("loss")
+    axis.grid(alpha=0.3)
+    axis.legend()
+    axis.set_title(title or f"learning-rate range test ({result.ended})")
     return figure
 
 

@@ -1,4 +1,4 @@
-"""Doctors: what is wrong with a gradient, and where; and the numeric tools under them."""
+"""Doctors: what is wrong with a gradient or a training run; and the numeric tools under them."""
 
 from jaxnet.check.agreement import Agreement, agreement
 from jaxnet.check.differences import (
@@ -11,7 +11,9 @@ from jaxnet.check.differences import (
 )
 from jaxnet.check.gradient import assert_gradient, gradient
 from jaxnet.check.hessians import HessianAgreement, hessian, hessian_product
+from jaxnet.check.learning_rates import LearningRateRange, learning_rate_range
 from jaxnet.check.report import Finding, Report
+from jaxnet.check.training import assert_trains, training
 from jaxnet.check.vjp import assert_layer, assert_vjp, layer, vjp
 
 __all__ = [
@@ -19,10 +21,12 @@ __all__ = [
     "Estimate",
     "Finding",
     "HessianAgreement",
+    "LearningRateRange",
     "Report",
     "agreement",
     "assert_gradient",
     "assert_layer",
+    "assert_trains",
     "assert_vjp",
     "central_differences",
     "directional_difference",
@@ -33,5 +37,7 @@ __all__ = [
     "hessian_product",
     "kinks",
     "layer",
+    "learning_rate_range",
+    "training",
     "vjp",
 ]

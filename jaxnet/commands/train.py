@@ -30,7 +30,7 @@ def train(options: argparse.Namespace) -> int:
     console = require("rich.console", "command").Console()
     for module, extra in (("matplotlib.figure", "plot"), ("safetensors.numpy", "command")):
         require(module, extra)  # rather now than after the training
-    rules = _optimizers(options.optimizer, options.learning_rate)
+    rules = optimizers(options.optimizer, options.learning_rate)
     steps = positive_int("--steps", options.steps)
     problem = read_problem(options)
     spec = network_spec(options, problem)
@@ -75,7 +75,7 @@ DEFAULT_RATE = 0.01
 """The learning rate of rules that have no default of their own."""
 
 
-def _optimizers(names: list[str], rate: float | None) -> dict[str, Any]:
+def optimizers(names: list[str], rate: float | None) -> dict[str, Any]:
     """The rules by name, at this learning rate or at their own default."""
     for name in names:
         needs = named(name).needs

@@ -1,8 +1,10 @@
 """One training run as one compiled program."""
 
+import dataclasses
 import time
+import warnings
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -51,6 +53,7 @@ def fit(
     clip_norm: float | None = None,
     progress: bool | None = None,
     title: str = "training",
+    doctor: bool = False,
 ) -> FitResult:
     """Train a model.
 
@@ -81,6 +84,8 @@ def fit(
         clip_norm: Scale the gradient down to at most this global norm (after `clip_value`).
         progress: True to show it, False not to, None to show it on a terminal.
         title: What the progress calls the run.
+        doctor: Ask `check.training` about a run that fails, and put its report into the error, or
+            into the result of a run whose loss did not fall, with a warning.
 
     Returns:
         A `FitResult`.
@@ -105,6 +110,8 @@ def fit(
         )
     if isinstance(key, int):
         raise TypeError(f"fit: key must be a JAX key, such as jax.random.key({key}), got {key!r}")
+    if doctor and sampling == "learned":
+        raise ValueError('fit: doctor=True cannot judge sampling="learned"; leave one of them out')
     train = as_batch("data", data)
     held_out = None if validation is None else as_batch("validation", validation)
     n = train[0].shape[0]
@@ -137,8 +144,17 @@ def fit(
     with show_progress(steps, title, progress) as report:
         run, lost, earlier = run_in_chunks(advance, run, inputs, steps, report)
     seconds = (time.perf_counter() - compiled, compiled - began)
+
+    def diagnosis() -> Any:
+        settings = {"optimizer": optimizer, "steps": steps, "batch_size": batch_size}
+        return _diagnosis(model, params, train, settings | {"validation": held_out})
+
     if lost is None and _all_finite(run.params):
-        return _result(run, every, *seconds)
+        result = _result(run, every, *seconds)
+        if doctor and not _learned(result.history["loss"]):
+            result = dataclasses.replace(result, report=diagnosis())
+            warnings.warn(f"the loss did not fall:\n{result.report}", RuntimeWarning, stacklevel=2)
+        return result
     # Go there again: up to the step that failed, for the history and the learning rate; and for
     # the parameters at which the loss was last finite. A lost loss was last finite one step
     # earlier, at the parameters of that moment, which are those after the steps before it.
@@ -147,7 +163,28 @@ def fit(
     last_finite = advance(copy(earlier), inputs, np.int32(sound))
     kept = eval_params(last_finite.state, last_finite.params)
     result = _result(advance(earlier, inputs, np.int32(failed + 1)), every, *seconds)
-    raise nonfinite_error(result, kept, steps, clipped=clip_norm is not None)
+    error = nonfinite_error(result, kept, steps, clipped=clip_norm is not None)
+    if doctor:
+        error.result = dataclasses.replace(error.result, report=diagnosis())
+        error.add_note(str(error.result.report))
+    raise error
+
+
+def _diagnosis(model: Model, params: Params, data: Any, settings: dict[str, Any]) -> Any:
+    """The report of the training doctor."""
+    # Here and not above: imports point from check to train, and only a failed run goes back.
+    from jaxnet.check import training
+
+    def loss(params: Params, x: Array, t: Array) -> Array:
+        return model.loss(params, (x, t))
+
+    return training(loss, params, data, **settings)
+
+
+def _learned(losses: np.ndarray) -> bool:
+    """Whether the last tenth of the losses is lower than the first one, by a hundredth at least."""
+    last = losses[-max(1, len(losses) // 10) :].mean()
+    return bool(last < losses[0] - 0.01 * abs(losses[0]))
 
 
 def _all_finite(params: Params) -> bool:

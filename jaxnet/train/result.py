@@ -27,6 +27,7 @@ class FitResult:
             stopping.
         seconds: Time in the compiled loop.
         compile_seconds: Time to compile it.
+        report: What the training doctor said about a run that failed; None if it was not asked.
     """
 
     params: Params
@@ -36,6 +37,7 @@ class FitResult:
     best_step: int | None
     seconds: float
     compile_seconds: float
+    report: Any = None
 
 
 class NonFiniteError(FloatingPointError):

@@ -1,0 +1,155 @@
+"""The learning-rate range test: one run whose step grows until the loss is lost."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from jaxnet.check.runs.curvature import curvature
+from jaxnet.check.runs.history import row_numbers
+from jaxnet.check.runs.trial import trial
+
+
+class LearningRateRange(NamedTuple):
+    """What a learning-rate range test saw.
+
+    Attributes:
+        learning_rates: The step of every update (n,), growing by a constant factor.
+        losses: The loss before every update (n,).
+        smoothed: The losses as a moving average, corrected for its start, as fastai has it.
+        suggestions: Learning rates by name: "steepest", where the smoothed loss falls fastest;
+            "valley", two thirds along the longest fall; "minimum", a tenth of the one with the
+            lowest loss. Empty if the loss never fell.
+        largest_stable_step: 2 / lambda_max at the start, for plain gradient descent; NaN for
+            optimizers.
+        ended: "diverged" if the loss was lost or rose far above its lowest, so that the test saw
+            the end of the range; "not enough data" if the steps ran out before.
+    """
+
+    learning_rates: np.ndarray
+    losses: np.ndarray
+    smoothed: np.ndarray
+    suggestions: dict[str, float]
+    largest_stable_step: float
+    ended: str
+
+
+KEPT = 0.9
+"""Share of the moving average that a step keeps (fastai keeps 0.98 of runs of thousands)."""
+
+FAR = 4.0
+"""The loss has diverged when its average is this many times the lowest."""
+
+
+def learning_rate_range(
+    loss: Callable[[Any, Any, Any], Any],
+    params: Any,
+    batch: tuple[Any, Any],
+    *,
+    optimizer: Callable[[Any], optax.GradientTransformation] = optax.sgd,
+    start: float = 1e-7,
+    end: float = 10.0,
+    steps: int = 100,
+    batch_size: int | None = None,
+) -> LearningRateRange:
+    """Train with a step that grows from `start` to `end`, and say which steps are good.
+
+    Step i of n has the learning rate start (end / start)^(i / (n - 1)). The run is one compiled
+    program; params stay as they are.
+
+    Args:
+        loss: loss(params, x, t), a scalar, in JAX.
+        params: The initial parameters, any tree of arrays.
+        batch: (x, t), a row for each example.
+        optimizer: learning_rate -> optax transformation; it must take a schedule.
+        start: The first learning rate.
+        end: The last one.
+        steps: Number of steps.
+        batch_size: Rows a step, in a new random order every epoch; None for all.
+
+    Returns:
+        A `LearningRateRange`; `jaxnet.plot.learning_rate_range` draws it.
+
+    Raises:
+        ValueError: Not 0 < start < end, or fewer than 10 steps, or what `check.training` refuses.
+
+    Source: Smith 2017, Cyclical learning rates; the suggestions follow fastai.
+    """
+    if not 0 < start < end < np.inf:
+        raise ValueError(
+            f"learning_rate_range: expected 0 < start < end, got start={start!r}, end={end!r}"
+        )
+    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 10:
+        raise ValueError(f"learning_rate_range: steps must be an integer >= 10, got {steps!r}")
+    rates = np.geomspace(start, end, steps)
+    schedule = jnp.asarray(rates)
+    rule = optimizer(lambda count: schedule[count])
+    whole = trial(loss, params, batch, None, None, rule, None, steps, batch_size, True, None)
+    rows = None
+    if whole.batch_size is not None:
+        rows = row_numbers(whole.rows, whole.batch_size, steps, shuffle=True)
+
+    def step(carry: Any, at: Any) -> Any:
+        params, state = carry
+        part = (whole.x, whole.t)
+        if at is not None:
+            part = jax.tree.map(lambda a: a[at], part)
+        value, grads = jax.value_and_grad(whole.loss)(params, *part)
+        updates, state = whole.rule.update(
+            grads, state, params, value=value, grad=grads,
+            value_fn=lambda p: whole.loss(p, *part),
+        )  # fmt: skip
+        return (optax.apply_updates(params, updates), state), value
+
+    @jax.jit
+    def sweep(params: Any) -> Any:
+        return jax.lax.scan(step, (params, whole.rule.init(params)), rows, length=steps)[1]
+
+    losses = np.asarray(sweep(whole.params), np.float64)
+    stable = np.nan
+    if optimizer is optax.sgd:
+        stable = curvature(whole.loss, whole.params, whole.x, whole.t).largest_stable_step
+    return _read(rates, losses, stable)
+
+
+def _read(rates: np.ndarray, losses: np.ndarray, stable: float) -> LearningRateRange:
+    """Cut the run where it diverged, and read the suggestions off the rest."""
+    lost = ~np.isfinite(losses)
+    seen = int(np.argmax(lost)) if lost.any() else len(losses)
+    losses = losses[:seen]
+    average, smoothed = 0.0, np.zeros(seen)
+    for i, value in enumerate(losses):
+        average = KEPT * average + (1 - KEPT) * value
+        smoothed[i] = average / (1 - KEPT ** (i + 1))
+    ended = "diverged" if lost.any() else "not enough data"
+    if seen:
+        lowest = np.minimum.accumulate(smoothed)
+        spread = smoothed[0] - lowest + np.abs(lowest)
+        far = smoothed > lowest + (FAR - 1) * spread
+        if far.any():
+            seen, ended = int(np.argmax(far)), "diverged"
+    rates, losses, smoothed = rates[:seen], losses[:seen], smoothed[:seen]
+    return LearningRateRange(rates, losses, smoothed, _suggestions(rates, smoothed), stable, ended)
+
+
+def _suggestions(rates: np.ndarray, smoothed: np.ndarray) -> dict[str, float]:
+    """Learning rates by the shape of the curve."""
+    if len(smoothed) < 3 or smoothed.min() > smoothed[0] - 1e-3 * abs(smoothed[0]):
+        return {}
+    lowest = int(smoothed.argmin())
+    slopes = np.gradient(smoothed, np.log(rates))
+    falling = slopes < 0
+    runs, length = np.zeros(len(falling), int), 0
+    for i, down in enumerate(falling):
+        length = length + 1 if down else 0
+        runs[i] = length
+    last = int(runs.argmax())
+    first = last - int(runs[last]) + 1
+    return {
+        "steepest": float(rates[slopes[: lowest + 1].argmin()]),
+        "valley": float(rates[first + (2 * (last - first)) // 3]),
+        "minimum": float(rates[lowest] / 10),
+    }

@@ -1,0 +1,222 @@
+"""Experiments: the run as it is, and again with one thing repaired."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from jaxnet.check.runs.columns import Scales, scales, standardised
+from jaxnet.check.runs.curvature import Curvature, curvature
+from jaxnet.check.runs.history import Course, Runner, row_numbers, runner
+from jaxnet.check.runs.ideal import Ideal, ideal
+from jaxnet.check.runs.look import Look, look
+from jaxnet.check.runs.probe import Probe, class_numbers, probe
+from jaxnet.check.runs.trial import Loss, Trial
+from jaxnet.check.witness import compiled
+
+SMALLER = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
+LARGER = (1e2, 1e4, 1e3, 1e1, 1e5, 1e6)
+"""Step sizes that are tried, as multiples of the user's."""
+
+SECONDS = 15.0
+"""Time for experiments; a run that takes longer than a part of it is shortened."""
+
+
+@dataclass
+class Lab:
+    """A trial with all that is measured about it, each when it is first asked for.
+
+    A run is judged by `explained`: 0 for the loss of the best constant prediction, 1 for the best
+    loss there is, below 0 for worse than constant; -1 if the loss was lost.
+    """
+
+    trial: Trial
+    tell: Callable[[str], None] = lambda phase: None
+    began: float = field(default_factory=time.perf_counter)
+    _courses: dict[Any, Course] = field(default_factory=dict)
+
+    # ------------------------------------------------------------------ what is measured
+
+    @cached_property
+    def run(self) -> Runner:
+        """The user's run."""
+        return runner(self.trial)
+
+    @cached_property
+    def steps(self) -> int:
+        """Steps of an experiment: the user's, or as many as there is time for."""
+        self.tell("compiling the run")
+        seconds = np.inf
+        for _ in range(3):  # the first one compiles
+            began = time.perf_counter()
+            self.run(self.trial.params, self.trial.x, self.trial.t, steps=1)
+            seconds = min(seconds, time.perf_counter() - began)
+        return max(5, min(self.trial.steps, int(0.1 * SECONDS / max(seconds, 1e-9))))
+
+    @cached_property
+    def base(self) -> Course:
+        """The run as the user has it."""
+        steps = self.steps
+        self.tell(f"training {steps} steps")
+        return self.course()
+
+    @cached_property
+    def value_and_grad(self) -> Any:
+        """The loss and its gradient, compiled."""
+        return compiled(jax.value_and_grad(self.trial.loss))
+
+    @cached_property
+    def start(self) -> tuple[float, Any]:
+        """The loss and the gradient at the start, of all rows."""
+        value, grads = self.value_and_grad(self.trial.params, self.trial.x, self.trial.t)
+        return float(value), jax.device_get(grads)
+
+    @cached_property
+    def first_gradient(self) -> Any:
+        """The gradient that the first step sees."""
+        t = self.trial
+        if t.batch_size is None:
+            return self.start[1]
+        rows = row_numbers(t.rows, t.batch_size, 1, t.shuffle)[0]
+        batch = jax.tree.map(lambda a: a[rows], (t.x, t.t))
+        return jax.device_get(self.value_and_grad(t.params, *batch)[1])
+
+    @cached_property
+    def here(self) -> Look | None:
+        """The loss at the start, looked into."""
+        self.tell("looking into the loss")
+        return look(self.trial, self.trial.params)
+
+    @cached_property
+    def elsewhere(self) -> Look | None:
+        """The same at random parameters, where nothing is symmetric, dead or zero."""
+        return look(self.trial, self.anywhere(1))
+
+    @cached_property
+    def ideal(self) -> Ideal | None:
+        """What the loss asks of the predictions."""
+        return None if self.here is None else _quiet_ideal(self.here)
+
+    @cached_property
+    def probe(self) -> Probe | None:
+        """What can be learned from the data."""
+        return probe(self.trial.x, self.trial.t)
+
+    @cached_property
+    def curvature(self) -> Curvature:
+        """The curvature at the start."""
+        self.tell("measuring the curvature")
+        return curvature(self.trial.loss, self.trial.params, self.trial.x, self.trial.t)
+
+    @cached_property
+    def inputs(self) -> Scales | None:
+        """The scales of the input columns."""
+        return scales(self.trial.x)
+
+    @cached_property
+    def targets(self) -> Scales | None:
+        """The scales of the targets; None for classes."""
+        return None if self.has_classes else scales(self.trial.t)
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether the targets are classes."""
+        return class_numbers(self.trial.t) is not None
+
+    # ------------------------------------------------------------------ experiments
+
+    @property
+    def shortened(self) -> float:
+        """How many times fewer steps are made than the user makes."""
+        return self.trial.steps / self.steps
+
+    @property
+    def in_time(self) -> bool:
+        """Whether there is time for further experiments."""
+        return time.perf_counter() - self.began < SECONDS
+
+    def course(
+        self, x: str = "", t: str = "", start: str = "", scale: float = 1.0,
+        shuffle: bool | None = None, steps: int | None = None,
+    ) -> Course:  # fmt: skip
+        """The run with inputs or targets "standardised", or with the start "redrawn"."""
+        key = (x, t, start, scale, shuffle, steps)
+        if key not in self._courses:
+            trial, held_out = self.trial, self.trial.validation
+            if held_out is not None:
+                held_out = tuple(
+                    standardised(new, by) if done else new
+                    for new, by, done in zip(held_out, (trial.x, trial.t), (x, t), strict=True)
+                )
+            self._courses[key] = self.run(
+                self.redrawn(int(start[-1])) if start else trial.params,
+                standardised(trial.x) if x else trial.x,
+                standardised(trial.t) if t else trial.t,
+                scale, self.steps if steps is None else steps, shuffle, held_out,
+            )  # fmt: skip
+        return self._courses[key]
+
+    def explained(self, course: Course, of: Ideal | None = None) -> float:
+        """How much of what there is to learn a run learned."""
+        of = of or self.ideal
+        end = course.end
+        if not np.isfinite(end):
+            return -1.0
+        if of is not None and of.constant > of.best and of.bounded:
+            return float(np.clip(of.explained(end), -1, 1))
+        # No predictions were found: between the start and the lowest loss seen anywhere.
+        top = self.base.whole[0]
+        low = min(float(np.nanmin(c.whole)) for c in self._courses.values())
+        return float(np.clip((top - end) / (top - low), -1, 1)) if low < top else 0.0
+
+    def best(self, scales: tuple[float, ...], **repair: Any) -> tuple[float, float]:
+        """The best run over step sizes: (explained, multiple of the user's step)."""
+        found = [(-1.0, scales[0])]
+        for scale in scales:
+            if self.in_time or len(found) == 1:
+                found.append((self.explained(self.course(scale=scale, **repair)), scale))
+        return max(found)
+
+    def redrawn(self, seed: int) -> Any:
+        """Other parameters: matrices from N(0, 2 / (n_in + n_out)), vectors 0, vectors of ones 1."""
+        rng = np.random.default_rng(seed)
+
+        def draw(leaf: Any) -> Any:
+            if leaf.ndim < 2:
+                ones = leaf.size > 0 and bool((np.asarray(leaf) == 1).all())
+                return jnp.ones_like(leaf) if ones else jnp.zeros_like(leaf)
+            return jnp.asarray(rng.normal(size=leaf.shape) * usual(leaf.shape), leaf.dtype)
+
+        return jax.tree.map(draw, self.trial.params)
+
+    def anywhere(self, seed: int, size: float = 1.0) -> Any:
+        """Random parameters where nothing is zero, this many times the usual size."""
+        rng = np.random.default_rng(seed)
+
+        def draw(leaf: Any) -> Any:
+            std = size * (usual(leaf.shape) if leaf.ndim > 1 else 0.3)
+            return jnp.asarray(rng.normal(size=leaf.shape) * std, leaf.dtype)
+
+        return jax.tree.map(draw, self.trial.params)
+
+    def reference(self, loss: Loss | None = None, learning_rate: float = 0.03) -> Runner:
+        """A run with a rule that seldom fails (Adam), for what the model can do."""
+        rule = optax.adam(learning_rate)
+        return runner(self.trial.with_rule(rule, learning_rate), loss)
+
+
+def usual(shape: tuple[int, ...]) -> float:
+    """The usual standard deviation of weights of this shape (Glorot)."""
+    field = int(np.prod(shape[:-2]))
+    return float(np.sqrt(2 / (field * (shape[-2] + shape[-1]))))
+
+
+def _quiet_ideal(here: Look) -> Ideal | None:
+    with np.errstate(all="ignore"):
+        return ideal(here)

@@ -1,0 +1,166 @@
+"""Targets that do not belong to the inputs, the loss or the shape of the predictions."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxnet.check.report import Finding
+from jaxnet.check.runs import scaling
+from jaxnet.check.runs.lab import Lab
+from jaxnet.check.runs.look import INPUTS, PARAMS, TARGETS
+from jaxnet.check.runs.probe import as_rows, class_numbers, probe
+
+
+def _finding(
+    message: str, fix: str, evidence: dict[str, float], where: str | None = None
+) -> Finding:
+    return Finding("label_mismatch", (), message, fix, evidence, where)
+
+
+def out_of_range(lab: Lab) -> Finding | None:
+    """Class numbers for which there is no output."""
+    seen = lab.here
+    leaves = jax.tree.leaves(lab.trial.t)
+    if seen is None or seen.predictions is None or len(leaves) != 1:
+        return None
+    t, z = np.asarray(leaves[0]), seen.predictions
+    outputs = z.shape[-1]
+    whole = np.issubdtype(t.dtype, np.integer)
+    if not whole or z.ndim != t.ndim + 1 or outputs < 2:
+        return None
+    low, high = int(t.min()), int(t.max())
+    if 0 <= low and high < outputs:
+        return None
+    return _finding(
+        f"The classes run from {low} to {high}, but {outputs} outputs stand for classes 0 to "
+        f"{outputs - 1}.",
+        "Count the classes from 0." if low > 0 else "Give the network an output for every class.",
+        {"lowest": float(low), "highest": float(high), "outputs": float(outputs)},
+    )
+
+
+def broadcast(lab: Lab) -> Finding | None:
+    """Predictions and targets that were broadcast against each other, each row with every row."""
+    seen, trial = lab.elsewhere, lab.trial
+    if seen is None or len(seen.rows) < 3:
+        return None
+    n, depends, values = len(seen.rows), seen.depends, seen.replay.values
+    for op in seen.replay.operations:
+        kinds = [depends[i] for i in op.inputs]
+        shape = np.shape(values[op.outputs[0]])
+        if not any(k & TARGETS and not k & PARAMS for k in kinds) or shape.count(n) < 2:
+            continue
+        if not any(k & PARAMS and k & INPUTS for k in kinds):
+            continue
+        loss = jax.jit(trial.loss)
+        order = np.random.default_rng(0).permutation(trial.rows)
+        mixed = jax.tree.map(lambda a: a[order], trial.t)
+        params = lab.anywhere(1)
+        one, other = (float(loss(params, trial.x, t)) for t in (trial.t, mixed))
+        if abs(one - other) <= 1e-4 * max(abs(one), abs(other)):
+            z = seen.predictions
+            of = "" if z is None else f"{z.shape} "
+            t_shape = np.shape(jax.tree.leaves(trial.t)[0])
+            return _finding(
+                f"The predictions {of}and the targets {t_shape} are broadcast to {shape}: every "
+                "prediction is compared with every target, so the loss is the same for targets in "
+                "any order.",
+                "Give both the same shape, for instance t[:, None] or predictions[:, 0].",
+                {"loss": one, "loss_of_shuffled_targets": other},
+                op.frames[0] if op.frames else None,
+            )
+    return None
+
+
+def encoding(lab: Lab) -> Finding | None:
+    """Targets in an encoding that the loss is not for, seen in what it asks of predictions."""
+    ideal, seen = lab.ideal, lab.here
+    if ideal is None or seen is None or not ideal.moves:
+        return None
+    classes = class_numbers(lab.trial.t)
+    t = np.asarray(jax.tree.leaves(lab.trial.t)[0], np.float64)
+    evidence = {"lowest": float(t.min()), "highest": float(t.max())}
+    if classes is not None and not ideal.bounded and not ideal.mirrored:
+        return _finding(
+            f"The loss has no lower bound: targets from {t.min():g} to {t.max():g} lie outside what "
+            "it is for.", "Encode the targets as the loss expects (0 and 1 for a cross-entropy).",
+            evidence,
+        )  # fmt: skip
+    span, size = ideal.constant - ideal.best, abs(ideal.constant)
+    if span <= 1e-3 * size and _varies(t):
+        if classes is None:
+            return scaling.out_of_reach(lab)
+        return _finding(
+            "No predictions do better in this loss than one and the same for every row, "
+            f"{ideal.constant:.4g}: the targets, from {t.min():g} to {t.max():g}, are not in the "
+            "encoding that it is for.",
+            "Encode the targets as the loss expects (class numbers, one-hot rows, 0 and 1, or "
+            "-1 and 1).", evidence | {"best_loss": ideal.best, "constant_loss": ideal.constant},
+        )  # fmt: skip
+    if classes is not None and ideal.idle > 0.02:
+        return _finding(
+            f"For {100 * ideal.idle:.0f} % of the rows the loss does not depend on the prediction: "
+            f"the targets, from {t.min():g} to {t.max():g}, are not in the encoding that it is for.",
+            "Encode the targets as the loss expects.", evidence | {"idle_rows": ideal.idle},
+        )  # fmt: skip
+    if classes is not None and ideal.best > 0.3 * abs(ideal.constant) and ideal.bounded:
+        return _unreachable(lab, t, evidence)
+    return None
+
+
+def _varies(t: np.ndarray) -> bool:
+    return bool(np.ptp(t.reshape(len(t), -1), axis=0).any())
+
+
+def _unreachable(lab: Lab, t: np.ndarray, evidence: dict[str, float]) -> Finding | None:
+    """Targets that the best predictions stay away from: beyond a sigmoid, say."""
+    ideal = lab.ideal
+    assert ideal is not None
+    if t.min() >= 0 and t.max() <= 1:
+        return None
+    return _finding(
+        f"The best predictions there are leave a loss of {ideal.best:.4g}, the best constant one "
+        f"{ideal.constant:.4g}: the outputs cannot reach the targets, from {t.min():g} to "
+        f"{t.max():g}.",
+        "Encode the targets in the range of the outputs, or change the output.",
+        evidence | {"best_loss": ideal.best, "constant_loss": ideal.constant},
+    )
+
+
+def unrelated(lab: Lab) -> Finding | None:
+    """Targets that have nothing to do with the inputs, or with those of a neighbouring row."""
+    p, trial = lab.probe, lab.trial
+    if p is None or p.table or trial.rows < 60 or p.best < min(0.97, p.chance - 0.02):
+        return None
+    rows = as_rows(trial.x)
+    assert rows is not None
+    if trial.rows < 3 * rows.shape[1] or _learned(lab):
+        return None
+    shifts = {}
+    for shift in (-1, 1):
+        rolled = jax.tree.map(lambda a: jnp.roll(a, shift, 0), trial.t)  # noqa: B023
+        moved = probe(trial.x, rolled)
+        if moved is not None:
+            shifts[shift] = moved.best
+    evidence = {"held_out_error": p.best, "error_of_shuffled_targets": p.chance}
+    near = min(shifts, key=lambda k: shifts[k])
+    if shifts[near] < 0.7 * p.best:
+        return _finding(
+            f"The targets fit the inputs of the row {'before' if near < 0 else 'after'}: there two "
+            f"closed-form fits err {shifts[near]:.2f} times as much as a constant, here {p.best:.2f}.",
+            "Shift the targets by a row.", evidence | {"shift": float(near)},
+        )  # fmt: skip
+    return _finding(
+        "The targets have nothing to do with the inputs: on rows held out a linear and a smooth "
+        f"fit err {p.best:.2f} times as much as a constant prediction, on targets in random order "
+        f"{p.chance:.2f} times.",
+        "See that inputs and targets were shuffled and sorted together.", evidence,
+    )  # fmt: skip
+
+
+def _learned(lab: Lab) -> bool:
+    """Whether the run did learn something that holds on the validation data, or fits well."""
+    held_out = lab.base.held_out
+    if np.isfinite(held_out).all() and len(held_out):
+        return bool(held_out.min() < 0.8 * held_out[0]) and lab.explained(lab.base) > 0.3
+    return lab.explained(lab.base) > 0.9

@@ -1,0 +1,227 @@
+"""A look inside the loss at one point: where the predictions are, its units, its layers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxnet.check.replay import Operation, Replay, TooLong, record
+from jaxnet.check.runs.trial import Trial
+from jaxnet.check.witness import compiled
+
+PARAMS, INPUTS, TARGETS = 1, 2, 4
+"""What a value depends on, as bits."""
+
+ROWS = 256
+"""Rows that are looked at, drawn at random; all if there are fewer."""
+
+SATURATED = 0.05
+"""An entry is saturated where the slope is below this share of the largest."""
+
+
+class Layer(NamedTuple):
+    """A product with parameters: the root mean square of its output and of the gradient there."""
+
+    value: int
+    size: float
+    gradient: float
+    where: str | None
+
+
+class Units(NamedTuple):
+    """The units of an activation: which share is dead, and of its entries, saturated.
+
+    output says that they are the predictions.
+    """
+
+    kind: str
+    count: int
+    dead: float
+    saturated: float
+    output: bool
+    where: str | None
+
+
+@dataclass(frozen=True)
+class Look:
+    """The loss as it ran on some rows, and what each of its values depends on.
+
+    output is the number of the value that holds the predictions, as the last parameters leave them
+    (the logits, if a sigmoid or a softmax follows); None if there is no such value.
+    """
+
+    replay: Replay
+    rows: np.ndarray
+    depends: tuple[int, ...]
+    output: int | None
+
+    @property
+    def predictions(self) -> np.ndarray | None:
+        """The predictions of the rows."""
+        return None if self.output is None else np.asarray(self.replay.values[self.output])
+
+    @cached_property
+    def layers(self) -> tuple[Layer, ...]:
+        """The products of something that depends on the inputs with parameters, in order."""
+        cts, found = self.replay.base.values, []
+        for op in self.replay.operations:
+            kinds = {self.depends[i] for i in op.inputs}
+            if op.name not in ("dot_general", "conv_general_dilated") or TARGETS & max(kinds):
+                continue
+            if PARAMS in kinds and any(k & INPUTS for k in kinds):
+                y = op.outputs[0]
+                dy = cts.get(y)
+                size, slope = _rms(self.replay.values[y]), 0.0 if dy is None else _rms(dy)
+                found.append(Layer(y, size, slope, _where(op)))
+        return tuple(found)
+
+    @cached_property
+    def units(self) -> tuple[Units, ...]:
+        """The activations that can die or saturate."""
+        found = []
+        for op in self.replay.operations:
+            y = np.asarray(self.replay.values[op.outputs[0]])
+            if self.depends[op.outputs[0]] != PARAMS | INPUTS or y.ndim < 2:
+                continue
+            kind = self._kind(op)
+            if kind is None or y.shape[0] != len(self.rows):
+                continue
+            flat = y.reshape(-1, y.shape[-1])
+            dead = saturated = 0.0
+            if kind == "relu":
+                dead = float((flat <= 0).all(axis=0).mean())
+            else:
+                slope = 1 - flat**2 if kind == "tanh" else 4 * flat * (1 - flat)
+                saturated = float((slope < SATURATED).mean())
+            last = self.output is not None and op.outputs[0] > self.output
+            found.append(Units(kind, flat.shape[1], dead, saturated, last, _where(op)))
+        return tuple(found)
+
+    def _kind(self, op: Operation) -> str | None:
+        values = [np.asarray(self.replay.values[i]) for i in op.inputs]
+        if op.name in ("tanh", "logistic"):
+            gate = any(
+                op.outputs[0] in other.inputs and op.inputs[0] in other.inputs
+                for other in self.replay.operations
+                if other.name == "mul"
+            )
+            return None if gate else op.name  # x sigmoid(x) does not saturate
+        if op.name == "max" and any(self.depends[i] == 0 and not v.any()
+                                    for i, v in zip(op.inputs, values, strict=True)):  # fmt: skip
+            return "relu"
+        if op.name == "select_n" and any(self.depends[i] == 0 and not v.any()
+                                         for i, v in zip(op.inputs[1:], values[1:], strict=True)):  # fmt: skip
+            return "relu"
+        one_over = op.name == "div" and self.depends[op.inputs[0]] == 0 and (values[0] == 1).all()
+        if one_over and (values[1] >= 1).all():
+            return "logistic"
+        return None
+
+    def reached(self) -> list[bool]:
+        """Which leaves the gradient gets to: those that no stop or step function cuts off."""
+        return [i in self.replay.base.values for i in self.replay.parameters]
+
+    def tail(self) -> Any:
+        """The loss as a function of the predictions alone, all else as it is: z -> scalar."""
+        assert self.output is not None
+        replay, output = self.replay, self.output
+        moved, needed = {output}, []
+        for op in replay.operations:
+            if moved & set(op.inputs) and output not in op.outputs:
+                needed.append(op)
+                moved |= set(op.outputs)
+
+        def loss(z: Any) -> Any:
+            new = {output: z}
+            for op in needed:
+                inputs = [new.get(i, replay.values[i]) for i in op.inputs]
+                if op.name == "loop_row":
+                    new[op.outputs[0]] = inputs[0][op.params["row"]]
+                elif op.name == "loop_stack":
+                    new[op.outputs[0]] = jax.numpy.stack(inputs)
+                else:
+                    out = op.bind(*map(_array, inputs))
+                    new |= zip(op.outputs, out if isinstance(out, list | tuple) else [out])
+            return new[replay.result]
+
+        return compiled(jax.value_and_grad(loss))
+
+
+def _array(x: Any) -> Any:
+    return jax.numpy.asarray(x) if isinstance(x, np.ndarray | np.generic) else x
+
+
+def look(trial: Trial, params: Any, x: Any = None, t: Any = None) -> Look | None:
+    """Run the loss on some rows operation by operation; None if it has too many operations."""
+    n = trial.rows
+    rows = np.arange(n)
+    if n > ROWS:
+        rows = np.sort(np.random.default_rng(0).choice(n, ROWS, replace=False))
+    x, t = (
+        jax.tree.map(lambda a: np.asarray(a)[rows], given if new is None else new)
+        for given, new in ((trial.x, x), (trial.t, t))
+    )
+    leaves = [jax.tree.leaves(part) for part in (params, x, t)]
+    try:
+        closed = jax.make_jaxpr(trial.loss)(params, x, t)
+        replay = record(closed, [leaf for part in leaves for leaf in part], len(leaves[0]))
+    except TooLong:
+        return None
+    bits = [bit for bit, part in zip((PARAMS, INPUTS, TARGETS), leaves, strict=True) for _ in part]
+    depends = _dependence(replay, dict(enumerate(bits)))
+    return Look(replay, rows, depends, _output(replay, depends, bits, len(rows)))
+
+
+def _dependence(
+    replay: Replay, sources: dict[int, int], cut: int | None = None, first: int = 0
+) -> tuple[int, ...]:
+    """What every value depends on, if the value `cut` is taken to depend on nothing."""
+    bits = [0] * len(replay.values)
+    for number, bit in sources.items():
+        bits[number] = bit
+    for op in replay.operations:
+        known = 0
+        for i in op.inputs:
+            known |= bits[i]
+        for i in op.outputs:
+            bits[i] = 0 if i == cut else known
+    return tuple(bits)
+
+
+def _output(replay: Replay, depends: Sequence[int], bits: list[int], rows: int) -> int | None:
+    """The first value after which no parameters come in before the targets do."""
+    both = PARAMS | INPUTS
+    meeting = {
+        i
+        for op in replay.operations
+        if any(depends[o] & TARGETS for o in op.outputs)
+        for i in op.inputs
+        if depends[i] == both
+    }
+    if not meeting:
+        return None
+    candidates = [
+        o
+        for op in replay.operations
+        for o in op.outputs
+        if depends[o] == both and o <= max(meeting) and np.ndim(replay.values[o]) > 0
+    ]
+    for value in candidates[-300:]:
+        if np.shape(replay.values[value])[0] != rows:
+            continue
+        left = _dependence(replay, dict(enumerate(bits)), cut=value)
+        if not any(left[i] & PARAMS for i in meeting):
+            return value
+    return None
+
+
+def _rms(a: Any) -> float:
+    with np.errstate(all="ignore"):
+        return float(np.sqrt(np.mean(np.square(np.asarray(a, np.float64)))))
+
+
+def _where(op: Operation) -> str | None:
+    return op.frames[0] if op.frames else None

@@ -1,0 +1,256 @@
+"""Models that cannot do what is asked of them, and parameters that do not take part."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from jaxnet.check.report import Finding
+from jaxnet.check.runs.history import runner
+from jaxnet.check.runs.lab import Lab
+from jaxnet.check.runs.look import INPUTS, PARAMS, look
+from jaxnet.check.runs.probe import as_rows, as_targets, class_numbers
+from jaxnet.check.runs.rewrite import bias_shapes, biased, unstopped
+
+
+def detached(lab: Lab) -> Finding | None:
+    """Parameters that no gradient reaches, where that hurts."""
+    seen = lab.elsewhere
+    if seen is None:
+        return None
+    reached = seen.reached()
+    cut = tuple(name for name, ok in zip(lab.trial.names, reached, strict=True) if not ok)
+    end = jax.tree.leaves(lab.base.params)
+    still = tuple(
+        name
+        for name, a, b, g in zip(
+            lab.trial.names,
+            jax.tree.leaves(lab.trial.params),
+            end,
+            jax.tree.leaves(lab.start[1]),
+            strict=True,
+        )  # fmt: skip
+        if np.array_equal(a, b) and np.abs(g).max(initial=0) > 0 and len(lab.base.losses) > 1
+    )
+    frozen = tuple(n for n in still if n not in cut)
+    if not cut and (not frozen or lab.explained(lab.base) < -0.5):
+        return None
+    now = lab.explained(lab.base)
+    evidence = {"leaves": float(len(cut) + len(frozen)), "explained": now}
+    fix = "Take stop_gradient, rounding or argmax off their way to the loss, or use them in it."
+    if cut and not any(reached):
+        return _cut(cut, "the loss cannot learn at all", fix, evidence)
+    if frozen and len(frozen) < len(still) + len(reached) and now < 0.9:
+        best = lab.reference()(lab.trial.params, lab.trial.x, lab.trial.t, steps=lab.steps)
+        e = lab.explained(best)
+        if e > now + 0.2:
+            evidence["explained_if_trained"] = e
+            return Finding(
+                "detached", frozen,
+                f"The rule never changes {', '.join(frozen)}, although a gradient arrives there; "
+                f"trained with the others the model explains {100 * e:.0f} %, now "
+                f"{max(0, 100 * now):.0f} %.",
+                "Give all parameters to the optimizer.", evidence,
+            )  # fmt: skip
+    if cut:
+        loss = unstopped(lab.trial.loss)
+        mended = runner(lab.trial, loss)(
+            lab.trial.params, lab.trial.x, lab.trial.t, steps=lab.steps
+        )
+        e = lab.explained(mended)
+        evidence["explained_without_stop"] = e
+        rest_now, rest_then = 1 - now, 1 - e
+        if e > now + 0.1 or (rest_then < 0.4 * rest_now and rest_now > 0.05):
+            said = f"with the gradient let through the run explains {100 * e:.0f} %"
+            return _cut(cut, f"{said}, now {max(0, 100 * now):.0f} %", fix, evidence)
+        used = _used(lab)
+        idle = tuple(name for name in cut if name not in used)
+        if now < 0.3:
+            return _cut(idle or cut, f"the run explains {max(0, 100 * now):.0f} %", fix, evidence)
+    return None
+
+
+def _used(lab: Lab) -> set[str]:
+    """The leaves that change the loss at all."""
+    seen, used = lab.elsewhere, set()
+    assert seen is not None
+    inputs = {i for op in seen.replay.operations for i in op.inputs}
+    for name, number in zip(lab.trial.names, seen.replay.parameters, strict=True):
+        if number in inputs:
+            used.add(name)
+    return used
+
+
+def _cut(leaves: tuple[str, ...], said: str, fix: str, evidence: dict[str, float]) -> Finding:
+    message = f"No gradient reaches {', '.join(leaves)}: {said}."
+    return Finding("detached", leaves, message, fix, evidence)
+
+
+def constant_output(lab: Lab) -> Finding | None:
+    """Predictions that do not depend on the inputs, whatever the parameters are."""
+    seen, ideal = lab.elsewhere, lab.ideal
+    if seen is None:
+        return None
+    if ideal is not None and not ideal.moves:
+        return Finding(
+            "constant_output", (),
+            "The loss is the same whatever the network gives: its outputs are made constant on the "
+            "way to the loss (a softmax over an axis of length 1, say).",
+            "Use a sigmoid for a single output, or a softmax over the classes.",
+            {"loss": ideal.constant},
+        )  # fmt: skip
+    z, other = (_predictions(lab, lab.anywhere(seed, 4.0)) for seed in (1, 2))
+    if z is None or other is None or len(z) < 2:
+        return None
+    rows = as_rows(lab.trial.x)
+    if rows is None or not (rows.std(axis=0) > 0).any():
+        return None
+    spread = max(float(np.ptp(a, axis=0).max(initial=0)) for a in (z, other))
+    size = max(float(np.abs(a).max(initial=0)) for a in (z, other))
+    if spread > 1e-7 * max(size, 1e-30):
+        return None
+    return Finding(
+        "constant_output", (),
+        "The predictions are the same for every row, whatever the parameters are: nothing of the "
+        "inputs reaches them.", "See what the inputs are multiplied with or reduced over.",
+        {"spread": spread, "size": size},
+    )  # fmt: skip
+
+
+def ends_constant(lab: Lab) -> Finding | None:
+    """Predictions that have become the same for every row."""
+    z = _predictions(lab, lab.base.params)
+    if z is None or len(z) < 3 or lab.explained(lab.base) > 0.05 or not np.isfinite(z).all():
+        return None
+    targets = as_targets(lab.trial.t)
+    if targets is None or np.ptp(z, axis=0).max() > 1e-3 * max(np.abs(z).max(), 1e-30):
+        return None
+    return Finding(
+        "constant_output", (),
+        "At the end the predictions are the same for every row: the network ignores its inputs.",
+        "See what stands between the inputs and the output.", {"spread": float(np.ptp(z))},
+    )  # fmt: skip
+
+
+def _predictions(lab: Lab, params: Any) -> np.ndarray | None:
+    """The predictions of some rows."""
+    if lab.trial.predict is not None:
+        z = np.asarray(lab.trial.predict(params, lab.trial.x), np.float64)
+        return z.reshape(len(z), -1) if z.ndim and len(z) == lab.trial.rows else None
+    seen = look(lab.trial, params)
+    if seen is None or seen.predictions is None:
+        return None
+    z = np.asarray(seen.predictions, np.float64)
+    return z.reshape(len(z), -1)
+
+
+def is_affine(lab: Lab) -> bool:
+    """Whether the predictions are an affine function of the inputs: midpoints go to midpoints."""
+    trial = lab.trial
+    if as_rows(trial.x) is None or not jnp.issubdtype(
+        jax.tree.leaves(trial.x)[0].dtype, jnp.inexact
+    ):
+        return False
+    params = lab.anywhere(1)
+    order = np.random.default_rng(0).permutation(trial.rows)
+
+    def at(x: Any) -> np.ndarray | None:
+        seen = look(trial, params, x=x)
+        return None if seen is None else seen.predictions
+
+    x = jax.tree.leaves(trial.x)[0]
+    z, other = at(trial.x), at(jax.tree.map(lambda a: a[order], trial.x))
+    middle = at(jax.tree.map(lambda a: (a + a[order]) / 2, trial.x))
+    if z is None or other is None or middle is None:
+        return False
+    bend = np.abs(middle - (z + other) / 2).max()
+    return bool(x.size and bend <= 1e-3 * np.ptp(z, axis=0).max())
+
+
+def linear_model(lab: Lab) -> Finding | None:
+    """A linear model of something that a nonlinear one fits much better."""
+    p = lab.probe
+    if p is None or p.nonlinear > 0.6 * p.linear or p.linear - p.nonlinear < 0.2:
+        return None
+    if not is_affine(lab):
+        return None
+    wrong = _wrong(lab)
+    if wrong is not None and wrong < max(1.5 * p.nonlinear, 0.5 * p.linear):
+        return None
+    return Finding(
+        "linear_model", (),
+        "The predictions are an affine function of the inputs, whatever the parameters are. On "
+        f"these data a linear fit errs {p.linear:.2f} times as much as a constant, a smooth "
+        f"nonlinear one {p.nonlinear:.2f} times.",
+        "Put a nonlinear activation between the layers, or add a hidden layer.",
+        {"linear_error": p.linear, "nonlinear_error": p.nonlinear},
+    )  # fmt: skip
+
+
+def _wrong(lab: Lab) -> float | None:
+    """The share of misclassified rows, against always naming the most frequent class."""
+    classes, z = class_numbers(lab.trial.t), _predictions(lab, lab.base.params)
+    seen = lab.here
+    if classes is None or z is None or seen is None:
+        return None
+    classes = classes[seen.rows] if len(z) == len(seen.rows) else classes
+    if z.shape[1] == classes.max() + 1:
+        said = z.argmax(axis=1)
+    elif z.shape[1] == 1 and classes.max() == 1:
+        cut = np.sort(z[:, 0])[int((classes == 0).sum()) - 1]
+        said = (z[:, 0] > cut).astype(int)
+    else:
+        return None
+    constant = 1 - np.bincount(classes).max() / len(classes)
+    return float((said != classes).mean() / constant)
+
+
+def missing_bias(lab: Lab) -> Finding | None:
+    """A model that a bias would serve much better."""
+    trial = lab.trial
+    rows = as_rows(trial.x)
+    if rows is None or ((rows.std(axis=0) == 0) & (rows[0] != 0)).any() or not lab.in_time:
+        return None
+    shapes = bias_shapes(trial.loss, trial.params, trial.x, trial.t)
+    if not shapes or len(shapes) > 20:
+        return None
+    if _has_biases(lab):
+        return None
+    both = biased(trial.loss)
+
+    def loss(p: Any, x: Any, t: Any) -> Any:  # the inputs bring a switch for the biases
+        params, biases = p
+        return both((params, [x[1] * b for b in biases]), x[0], t)
+
+    start = (trial.params, [jnp.zeros(shape) for shape in shapes])
+    run = runner(trial.with_rule(optax.adam(0.05), 0.05).longer(400), loss)
+    best = {}
+    for on in (0.0, 1.0):
+        ends = [run(start, (trial.x, on), trial.t, scale, held_out=None) for scale in (0.2, 1, 4)]
+        best[on] = max((lab.explained(c), c.end) for c in ends)
+    (without, loss_without), (with_bias, loss_with) = best[0.0], best[1.0]
+    rest, gain = 1 - without, with_bias - without
+    if gain < 0.04 or 1 - with_bias > 0.6 * rest or with_bias < 0.2:
+        return None
+    return Finding(
+        "missing_bias", (),
+        "The model has no bias where it needs one: trained long, its loss ends at "
+        f"{loss_without:.4g}, with a bias added to every product of its weights at {loss_with:.4g}.",
+        "Add a bias to the layers, or a column of ones to the inputs.",
+        {"loss": loss_without, "loss_with_bias": loss_with},
+    )  # fmt: skip
+
+
+def _has_biases(lab: Lab) -> bool:
+    """Whether something that depends on the parameters alone is added once for every product."""
+    seen = lab.here
+    if seen is None:
+        return False
+    added = sum(
+        sorted(seen.depends[i] for i in op.inputs) == [PARAMS, PARAMS | INPUTS]
+        for op in seen.replay.operations
+        if op.name in ("add", "sub")
+    )
+    return bool(seen.layers) and added >= len(seen.layers)

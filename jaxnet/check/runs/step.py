@@ -1,0 +1,105 @@
+"""Steps that are too long, too short, or uphill."""
+
+import jax
+import numpy as np
+
+from jaxnet.check.report import Finding
+from jaxnet.check.runs.lab import LARGER, SMALLER, Lab
+
+
+def uphill(lab: Lab) -> Finding | None:
+    """Updates that go up the gradient, or a loss whose sign is wrong."""
+    ideal, trial = lab.ideal, lab.trial
+    if ideal is not None and not ideal.bounded and ideal.mirrored:
+        value, last = lab.base.losses[0], lab.base.losses[np.isfinite(lab.base.losses)][-1]
+        return Finding(
+            "ascent", (),
+            f"The loss falls without end, from {value:.4g} to {last:.4g} in {len(lab.base.losses)} "
+            "steps, and the better the predictions the higher it is: its sign is wrong.",
+            "Minimise the negative of this loss.", {"first_loss": value, "last_loss": last},
+        )  # fmt: skip
+    moved = lab.course(steps=1)
+    grads = jax.tree.leaves(lab.first_gradient)
+    along, total, length = {}, 0.0, 0.0
+    for name, g, a, b in zip(
+        trial.names, grads, jax.tree.leaves(trial.params), jax.tree.leaves(moved.params),
+        strict=True,
+    ):  # fmt: skip
+        g, step = (np.asarray(v, np.float64).ravel() for v in (g, b - np.asarray(a)))
+        size = np.linalg.norm(g) * np.linalg.norm(step)
+        along[name] = float(g @ step / size) if size > 0 and np.isfinite(size) else 0.0
+        total, length = total + float(g @ step), length + float(size)
+    wrong = tuple(name for name, cosine in along.items() if cosine > 0.3)
+    if not wrong or length == 0:
+        return None
+    now, other = lab.explained(lab.base), lab.explained(lab.course(scale=-1.0))
+    falls = lab.base.end < lab.start[0] and now > 0.5
+    if falls or (total > 0 and other < now - 0.05):
+        return None
+    return Finding(
+        "ascent", wrong,
+        f"The first update goes up the gradient in {', '.join(wrong)} (cosine "
+        f"{max(along.values()):.3f}): the loss goes from {lab.start[0]:.4g} to "
+        f"{lab.base.losses[-1]:.4g}.",
+        "Subtract the gradient: params - learning_rate * gradient.",
+        {"cosine": max(along.values()), "slope": total},
+    )  # fmt: skip
+
+
+def too_large(lab: Lab) -> Finding | None:
+    """A run that a smaller step saves."""
+    now = lab.explained(lab.base)
+    e, scale = lab.best(SMALLER)
+    if e < now + 0.25:
+        return None
+    c, trial = lab.curvature, lab.trial
+    evidence = {"lambda_max": c.size, "largest_stable_step": c.largest_stable_step}
+    said = ""
+    if trial.plain and trial.learning_rate is not None:
+        evidence["learning_rate"] = trial.learning_rate
+        if trial.learning_rate > c.largest_stable_step:
+            said = (
+                f" The largest curvature at the start is {c.size:.4g}, so steps above "
+                f"{c.largest_stable_step:.3g} diverge; the step is {trial.learning_rate:g}."
+            )
+    repaired = lab.course(scale=scale)
+    return Finding(
+        "step_too_large", (),
+        f"The loss goes from {lab.start[0]:.4g} to {lab.base.whole[-1]:.4g} in "
+        f"{len(lab.base.losses)} steps; with a step {scale:g} times as large the run ends at "
+        f"{repaired.end:.4g}.{said}",
+        f"Multiply the learning rate by {scale:g}.",
+        evidence | {"loss": lab.base.end, "loss_smaller_step": repaired.end, "multiple": scale},
+    )  # fmt: skip
+
+
+def too_small(lab: Lab) -> Finding | None:
+    """A run that hardly moves, and goes far with a larger step."""
+    now = lab.explained(lab.base)
+    if lab.shortened > 1:  # what the steps that were left out would add
+        now = max(now, lab.explained(lab.course(scale=lab.shortened)))
+    e, scale = lab.best(LARGER)
+    first, end = lab.base.whole[0], lab.base.end
+    moved = (first - end) / max(abs(first), 1e-300)
+    hardly = now < 0.15 or moved < 0.05
+    if not hardly or e < now + 0.2:
+        weak = now < 0.02 and abs(moved) < 0.03 and e > 0.08 and e > 5 * abs(now)
+        if not weak:
+            return None
+    c, trial = lab.curvature, lab.trial
+    evidence = {"lambda_max": c.size, "largest_stable_step": c.largest_stable_step}
+    said = ""
+    if trial.plain and trial.learning_rate is not None:
+        evidence["learning_rate"] = trial.learning_rate
+        said = (
+            f" The step is {trial.learning_rate:g}; steps up to {c.largest_stable_step:.3g} would "
+            "be stable at the start."
+        )
+    repaired = lab.course(scale=scale)
+    return Finding(
+        "step_too_small", (),
+        f"In {len(lab.base.losses)} steps the loss goes from {first:.4g} to {end:.4g} only; with a "
+        f"step {scale:g} times as large it ends at {repaired.end:.4g}.{said}",
+        f"Multiply the learning rate by {scale:g}, or train longer.",
+        evidence | {"loss": end, "loss_larger_step": repaired.end, "multiple": scale},
+    )  # fmt: skip

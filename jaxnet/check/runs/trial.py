@@ -1,0 +1,169 @@
+"""What is to be diagnosed: a loss, its data, and the rule that moves the parameters."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from jaxnet.arguments import positive_int
+from jaxnet.check.witness import is_float, named
+
+Loss = Callable[[Any, Any, Any], Any]
+"""loss(params, x, t) -> scalar."""
+
+LARGEST = 2.5e8
+"""Parameters times rows beyond which part of the rows is used."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A training run as the user described it.
+
+    params holds the floating-point leaves alone (None where others stood); loss puts the others
+    back. learning_rate is None if an optimizer brings its own.
+    """
+
+    loss: Loss
+    params: Any
+    x: Any
+    t: Any
+    predict: Callable[[Any, Any], Any] | None
+    rule: optax.GradientTransformationExtraArgs
+    learning_rate: float | None
+    steps: int
+    batch_size: int | None
+    shuffle: bool
+    validation: tuple[Any, Any] | None
+    plain: bool  # gradient descent, so that curvature says which steps are stable
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the leaves."""
+        return [name for name, _ in named(self.params)]
+
+    @property
+    def rows(self) -> int:
+        """How many examples there are."""
+        return int(np.shape(jax.tree.leaves(self.x)[0])[0])
+
+    @property
+    def size(self) -> int:
+        """How many parameters there are."""
+        return sum(leaf.size for leaf in jax.tree.leaves(self.params))
+
+    def with_rule(self, rule: Any, learning_rate: float) -> "Trial":
+        """The same run with another rule."""
+        return replace(self, rule=optax.with_extra_args_support(rule), learning_rate=learning_rate)
+
+    def in_reach(self) -> "Trial":
+        """The same on fewer rows, drawn at random, if a step on all of them takes long."""
+        least = max(128, self.batch_size or 0)
+        most = max(least, int(LARGEST / self.size))
+        if self.rows <= most:
+            return self
+        rows = np.sort(np.random.default_rng(0).permutation(self.rows)[:most])
+        x, t = jax.tree.map(lambda a: a[rows], (self.x, self.t))
+        return replace(self, x=x, t=t)
+
+    def longer(self, steps: int) -> "Trial":
+        """The same run of this many steps, on full batches."""
+        return replace(self, steps=steps, batch_size=None)
+
+
+def trial(
+    loss: Loss,
+    params: Any,
+    batch: tuple[Any, Any],
+    predict: Callable[[Any, Any], Any] | None,
+    learning_rate: float | None,
+    optimizer: Any,
+    direction: Callable[[Any], Any] | None,
+    steps: int,
+    batch_size: int | None,
+    shuffle: bool,
+    validation: tuple[Any, Any] | None,
+) -> Trial:
+    """Check the arguments of `check.training` and put them together."""
+    x, t = _batch("(x, t)", batch)
+    params = jax.tree.map(lambda leaf: leaf if hasattr(leaf, "dtype") else np.asarray(leaf), params)
+    kept = jax.tree.map(lambda leaf: None if is_float(leaf) else leaf, params)
+    trained = jax.tree.map(lambda leaf: jnp.asarray(leaf) if is_float(leaf) else None, params)
+    if not jax.tree.leaves(trained):
+        raise TypeError(
+            "check.training: params must hold floating-point numbers, got "
+            f"{[str(leaf.dtype) for leaf in jax.tree.leaves(params)]}"
+        )
+    if optimizer is not None and direction is not None:
+        raise ValueError("check.training: give an optimizer or a direction, not both")
+    if direction is not None and learning_rate is None:
+        raise ValueError(
+            "check.training: a direction needs a learning_rate; the step is "
+            "params + learning_rate * direction(grads)"
+        )
+    if batch_size is not None:
+        batch_size = min(positive_int("check.training: batch_size", batch_size), _rows(x))
+    whole = Trial(
+        loss=lambda p, x, t: loss(_merged(p, kept), x, t),
+        params=trained,
+        x=x,
+        t=t,
+        predict=predict and (lambda p, x: predict(_merged(p, kept), x)),
+        rule=optax.with_extra_args_support(_rule(learning_rate, optimizer, direction)),
+        learning_rate=None if learning_rate is None else float(learning_rate),
+        steps=positive_int("check.training: steps", steps),
+        batch_size=batch_size,
+        shuffle=shuffle,
+        validation=None if validation is None else _batch("validation", validation),
+        plain=optimizer is None and direction is None,
+    )
+    out = jax.eval_shape(whole.loss, trained, x, t)
+    if getattr(out, "shape", None) != ():
+        raise ValueError(
+            f"check.training: loss must give one number, got {out}; return its sum or mean"
+        )
+    return whole
+
+
+def _merged(trained: Any, kept: Any) -> Any:
+    return jax.tree.map(
+        lambda a, b: b if a is None else a, trained, kept, is_leaf=lambda leaf: leaf is None
+    )
+
+
+def _rows(x: Any) -> int:
+    return int(np.shape(jax.tree.leaves(x)[0])[0])
+
+
+def _batch(name: str, batch: Any) -> tuple[Any, Any]:
+    if not isinstance(batch, tuple | list) or len(batch) != 2:
+        raise ValueError(f"check.training: {name} must be a pair of inputs and targets")
+    x, t = (jax.tree.map(jnp.asarray, part) for part in batch)
+    counts = {np.shape(leaf)[:1] for leaf in jax.tree.leaves((x, t))}
+    if len(counts) != 1 or counts <= {(), (0,)}:
+        raise ValueError(
+            f"check.training: {name} must be arrays with one row per example, got shapes "
+            f"{[np.shape(leaf) for leaf in jax.tree.leaves((x, t))]}"
+        )
+    return x, t
+
+
+def _rule(learning_rate: float | None, optimizer: Any, direction: Any) -> Any:
+    """The rule that gives the update from the gradient."""
+    if direction is not None:
+        return optax.stateless(
+            lambda grads, params: jax.tree.map(lambda d: learning_rate * d, direction(grads))
+        )
+    if optimizer is None:
+        return optax.sgd(1.0 if learning_rate is None else learning_rate)
+    if not hasattr(optimizer, "init") and callable(optimizer) and learning_rate is not None:
+        optimizer = optimizer(learning_rate)
+    if not (hasattr(optimizer, "init") and hasattr(optimizer, "update")):
+        raise TypeError(
+            "check.training: optimizer must be an optax gradient transformation, such as "
+            f"jaxnet.optim.adam(0.01), got {optimizer!r}"
+        )
+    return optimizer

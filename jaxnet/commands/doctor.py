@@ -1,0 +1,85 @@
+"""`jaxnet doctor`: the training doctor on a file, or on a network as `jaxnet train` makes it."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from jaxnet import models
+from jaxnet.check import Report, training
+from jaxnet.commands.problem import initialisers, network_spec, read_problem
+from jaxnet.commands.train import optimizers
+from jaxnet.commands.user_file import loaded
+from jaxnet.extras import require
+
+SETTINGS = {
+    "predict": "predict", "LEARNING_RATE": "learning_rate", "OPTIMIZER": "optimizer",
+    "direction": "direction", "STEPS": "steps", "BATCH_SIZE": "batch_size", "SHUFFLE": "shuffle",
+    "VALIDATION": "validation",
+}  # fmt: skip
+"""What a file may define besides, and which argument of `check.training` it is."""
+
+
+def doctor(options: argparse.Namespace) -> int:
+    """Run `jaxnet doctor`; the status is 1 if a run fails."""
+    runs = _of_file(options) if options.file else _of_options(options)
+    reports = {name: _examined(*run) for name, run in runs.items()}
+    if options.json:
+        whole = {name: report.to_dict() for name, report in reports.items()}
+        said = next(iter(whole.values())) if options.file else whole
+        sys.stdout.write(json.dumps(said, indent=2) + "\n")
+    else:
+        console = require("rich.console", "command").Console()
+        for name, report in reports.items():
+            console.print(f"[bold]{name}[/bold]")
+            console.print(report)
+    return 0 if all(report.ok for report in reports.values()) else 1
+
+
+def _of_file(options: argparse.Namespace) -> dict[str, Any]:
+    """The run that the user's file describes."""
+    module = loaded(
+        Path(options.file), ("loss", "make"),
+        "loss(params, x, t) and make(seed) -> (params, (x, t))",
+    )  # fmt: skip
+    params, batch = module.make(options.seed)
+    settings = {
+        argument: getattr(module, name)
+        for name, argument in SETTINGS.items()
+        if hasattr(module, name)
+    }
+    return {options.file: (module.loss, params, batch, settings)}
+
+
+def _of_options(options: argparse.Namespace) -> dict[str, Any]:
+    """The runs that `jaxnet train` would make."""
+    problem = read_problem(options)
+    model = models.mlp(**network_spec(options, problem), **initialisers(options.init))
+    params = jax.jit(model.init)(jax.random.key(options.seed))
+
+    def loss(params: Any, x: Any, t: Any) -> Any:
+        return model.loss(params, (x, t))
+
+    settings = {
+        "predict": model.apply,
+        "steps": options.steps,
+        "batch_size": options.batch_size,
+        "validation": problem.test,
+    }
+    rules = optimizers(options.optimizer, options.learning_rate)
+    return {
+        f"{problem.name}, {name}": (loss, params, problem.train, settings | {"optimizer": rule})
+        for name, rule in rules.items()
+    }
+
+
+def _examined(loss: Any, params: Any, batch: Any, settings: dict[str, Any]) -> Report:
+    """The report; while it is made, a terminal shows what is being done."""
+    if not sys.stderr.isatty():
+        return training(loss, params, batch, **settings)
+    console = require("rich.console", "command").Console(stderr=True)
+    with console.status("starting") as status:
+        return training(loss, params, batch, **settings, progress=status.update)
