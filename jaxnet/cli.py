@@ -79,10 +79,12 @@ def _parser() -> argparse.ArgumentParser:
     ))  # fmt: skip
     check = commands.add_parser(
         "check",
-        help="say what is wrong with a hand-written gradient, and on which line",
+        help="say what is wrong with a hand-written gradient or optimizer",
         description="Compare the gradient in a Python file with the true one. The file, in JAX or "
         "NumPy, defines loss(params, *args), grad(params, *args) and make(seed) -> (params, args). "
-        "It is run. The status is 1 if the gradient is wrong.",
+        "Or compare the optimizer in it with a rule of the zoo: it then defines init(params), "
+        "step(params, grads, state) -> (params, state), REFERENCE, the rule's name, and HYPER, a "
+        "dict of its hyperparameters. It is run. The status is 1 if there is a fault.",
     )
     check.add_argument("file", help="the Python file")
     check.add_argument("--seed", type=int, default=0, help="what make is called with (default: 0)")

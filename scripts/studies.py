@@ -3,9 +3,9 @@
     python scripts/studies.py [--out FOLDER] [--quick] [--jobs 2] [NAME ...]
 
 Each study is a process of its own. FOLDER/index.html has, for each, the problem, what the doctors
-say of the fault, the cure, the pictures and the table of numbers; it needs no network. The status is
-0 if every number of every study is met, else 1. NAME, such as or_gate, runs that study only, and the
-page then has it with those that were run before.
+say of the fault, the cure, the pictures and the table of numbers; it needs no network. The status
+is 0 if every number of every study is met, else 1. NAME, such as or_gate, runs that study only, and
+the page then has it with those that were run before.
 """
 
 import argparse

@@ -12,6 +12,7 @@ from jaxnet.check.differences import (
 from jaxnet.check.gradient import assert_gradient, gradient
 from jaxnet.check.hessians import HessianAgreement, hessian, hessian_product
 from jaxnet.check.learning_rates import LearningRateRange, learning_rate_range
+from jaxnet.check.optimizer import assert_optimizer, optimizer
 from jaxnet.check.report import Finding, Report
 from jaxnet.check.training import assert_trains, training
 from jaxnet.check.vjp import assert_layer, assert_vjp, layer, vjp
@@ -26,6 +27,7 @@ __all__ = [
     "agreement",
     "assert_gradient",
     "assert_layer",
+    "assert_optimizer",
     "assert_trains",
     "assert_vjp",
     "central_differences",
@@ -38,6 +40,7 @@ __all__ = [
     "kinks",
     "layer",
     "learning_rate_range",
+    "optimizer",
     "training",
     "vjp",
 ]

@@ -92,7 +92,7 @@ def _of_larger(op: Operation, replay: Replay) -> Iterator[Made]:
 
 
 def _of_sum(op: Operation, replay: Replay) -> Iterator[Made]:
-    """A sum such as x w + b: its incoming gradient transposed, for the weights and the bias alike."""
+    """A sum such as x w + b: its incoming gradient transposed, for both operands."""
     shape = np.shape(output_of(op, replay))
     if len(shape) == 2 and shape[0] == shape[1]:
 

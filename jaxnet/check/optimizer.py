@@ -1,0 +1,274 @@
+"""The optimizer doctor: what is wrong with a hand-written optimizer."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxnet.check.report import Finding, Report
+from jaxnet.check.rules.alteration import Equations, run
+from jaxnet.check.rules.comparison import HALF_SINGLE, LOOSE, RELATIVE, SINGLE, Gap, by_leaf, gap
+from jaxnet.check.rules.diagnosis import Alteration, Case, dialect, search
+from jaxnet.check.rules.equations_adam import ADAM
+from jaxnet.check.rules.equations_adaptive import ADAPTIVE
+from jaxnet.check.rules.equations_averaging import AVERAGING
+from jaxnet.check.rules.equations_descent import DESCENT
+from jaxnet.check.rules.equations_layerwise import LAYERWISE
+from jaxnet.check.rules.problems import closed_problem, problems, varied_problem
+from jaxnet.check.rules.reference import Reference
+from jaxnet.check.rules.subject import Subject, subject
+
+EQUATIONS = {**DESCENT, **ADAPTIVE, **ADAM, **LAYERWISE, **AVERAGING}
+"""The rules of the zoo that are written as equations with alterations."""
+
+
+def optimizer(
+    rule: Any,
+    reference: str = "adam",
+    *,
+    progress: Callable[[str], None] | None = None,
+    **hyper: Any,
+) -> Report:
+    """Say whether a hand-written optimizer is the rule it should be; if not, what is wrong.
+
+    The rule runs on recorded gradients in float64: random ones, of very different scales, tiny
+    ones (where eps counts), with zeros, and a long run. Its parameters must be, step by step, those
+    of the zoo's rule with the same hyperparameters, up to rounding (a rule that computes in
+    float32 gets more of that). If they are not, the rule's equations are altered, one thing at a
+    time and then two, until an alteration goes the same path on all problems: it names the fault.
+
+    A rule that another library has just so (torch.optim.RMSprop with eps outside of the root, the
+    eps of Keras's Adam, ...) is right; a note says whose it is.
+
+    Args:
+        rule: An optax transformation; a pair (init, step) with init(params) -> state and
+            step(params, grads, state) -> (params, state), in NumPy or JAX, for a dict, a list or
+            one array; or a class of torch.optim (or a function from parameters to its instance).
+            A rule that needs more takes it by name: value, value_fn, grad_fn.
+        reference: The rule that it should be, a name of `optim.ZOO`.
+        progress: Called with what is being done, at the start of each part.
+        **hyper: The hyperparameters of the reference as the rule has them, learning_rate among
+            them; what is left out has the zoo's default.
+
+    Returns:
+        A report; `report.ok` says whether the rule is right, `report.to_dict()` has the numbers.
+
+    Raises:
+        TypeError: rule is none of the forms above.
+        ValueError: There is no such reference, it lacks a hyperparameter or cannot run on recorded
+            gradients, or the rule fails on every form of parameters.
+    """
+    tell = progress or (lambda phase: None)
+    with jax.enable_x64(True), np.errstate(all="ignore"):
+        tell("reading the rule")
+        due = Reference(reference, hyper)
+        given = {k: v for k, v in due.hyper.items() if v is not None}
+        mine = subject(rule, given, due.closed)
+        case = _case(due, mine, tell)
+        return _told(case, mine, tell)
+
+
+def assert_optimizer(rule: Any, reference: str = "adam", **hyper: Any) -> None:
+    """Raise an AssertionError with the report of `optimizer` if the rule is not right."""
+    report = optimizer(rule, reference, **hyper)
+    if not report.ok:
+        raise AssertionError(f"\n{report}")
+
+
+def _case(due: Reference, mine: Subject, tell: Callable[[str], None]) -> Case:
+    """Run both rules on all problems."""
+    made = closed_problem(mine.shapes) if due.closed else problems(mine.shapes, due.eps)
+    tell("running the rule that is due")
+    right = [due.path(p, mine.shapes) for p in made]
+    tell("running your rule")
+    paths = [mine.path(p) for p in made]
+    single = mine.unit > 1e-10
+    tolerance = LOOSE.get(due.entry.name, RELATIVE)
+    return Case(
+        reference=due,
+        equations=_equations(due, mine),
+        problems=made,
+        paths=paths,
+        due=right,
+        leaves=list(mine.shapes),
+        sizes=[int(np.prod(shape)) for shape in mine.shapes.values()],
+        tolerance=max(tolerance, SINGLE if single else 0.0),
+        unit=mine.unit,
+    )
+
+
+def _equations(due: Reference, mine: Subject) -> Equations:
+    """The reference as equations: written ones if they follow it, else the rule itself."""
+    return EQUATIONS.get(due.entry.name) or due.equations(mine.shapes)
+
+
+def _told(case: Case, mine: Subject, tell: Callable[[str], None]) -> Report:
+    name = case.reference.entry.name
+    gaps = [gap(p, d, case.tolerance, case.unit) for p, d in zip(case.paths, case.due, strict=True)]
+    notes = [f"run on {mine.form}"]
+    if not any(g.any for g in gaps):
+        title = f"the rule is {name}, on all {len(gaps)} problems"
+        return _report(case, gaps, title, [], [*notes, *_under_a_schedule(case, mine)])
+    tell("comparing with other libraries")
+    other = dialect(case) if name in EQUATIONS else None
+    if other is not None:
+        title = f"the rule equals {other.name}, a dialect of {name}"
+        note = f"equals {other.name}: {other.difference}. That is no fault; jaxnet's {name} differs"
+        return _report(case, gaps, title, [], [note, *notes])
+    tell("searching for the cause")
+    findings = _findings(case, gaps, tell)
+    worst = max(float(g.relative[g.wrong].max(initial=0)) for g in gaps)
+    if worst < HALF_SINGLE and findings[0].code == "mismatch":
+        title = f"the rule is {name}, up to {worst:.1e} on {len(gaps)} problems"
+        note = "a factor in it is computed in float32: the paths agree to six digits, not to nine"
+        return _report(case, gaps, title, [], [note, *notes])
+    title = (
+        f"the rule is not {name}: it parts on {sum(g.any for g in gaps)} of {len(gaps)} problems"
+    )
+    return _report(case, gaps, title, findings, notes)
+
+
+def _under_a_schedule(case: Case, mine: Subject) -> list[str]:
+    """A note, if the rule is right at a constant learning rate only."""
+    due = case.reference
+    if not mine.varied or "learning_rate" not in due.floats or due.closed:
+        return []
+    problem = varied_problem(mine.shapes)
+    path, right = mine.path(problem), due.path(problem, mine.shapes)
+    if not gap(path, right, case.tolerance, case.unit).any:
+        return []
+    inside = run(case.equations, case.options(Alteration(("lr_inside",))), problem)
+    where = ""
+    if not gap(path, inside, case.tolerance, case.unit).any:
+        where = " (lr_in_buffer): the learning rate is inside of the velocity"
+    return [
+        f"at a constant learning rate; when it changes, the rule is not {due.entry.name}{where}"
+    ]
+
+
+def _findings(case: Case, gaps: list[Gap], tell: Callable[[str], None]) -> list[Finding]:
+    leaves = case.leaves
+    wrong = np.any([by_leaf(g.wrong, case.sizes) for g in gaps], axis=0)
+    k = next(i for i, g in enumerate(gaps) if g.any)
+    rows = gaps[k].wrong.any(axis=1)
+    first = int(rows.argmax())
+    evidence = {
+        "first_step": float(first),
+        "relative_error": float(min(gaps[k].relative[gaps[k].wrong].max(), 1e300)),
+    }
+    found = search(case, tell)
+    if found is None:
+        return [_mismatch(case, k, first, evidence, tuple(np.array(leaves)[wrong]))]
+    alteration, concerned = found
+    names = tuple(leaves[i] for i in concerned)
+    return [
+        Finding(n.code, names, n.message, n.fix, {**evidence, **alteration.evidence})
+        for n in alteration.named
+    ]
+
+
+def _mismatch(
+    case: Case, k: int, first: int, evidence: dict[str, float], leaves: tuple[str, ...]
+) -> Finding:
+    """None of the known faults: what can be said of the first step that is wrong."""
+    mine = np.diff(case.paths[k], axis=0)
+    due = np.diff(case.due[k], axis=0)
+    factors = [_one_factor(m, d) for m, d in zip(mine, due, strict=True)]
+    known = [c for c in factors if c is not None]
+    if len(known) == len(factors) and all(abs(abs(c) - 1) < 1e-5 for c in known):
+        return Finding(
+            "sign",
+            leaves,
+            f"{sum(c < 0 for c in known)} of {len(known)} steps go the other way. The update is "
+            "subtracted, x := x - lr d.",
+            "Turn the sign of the update in the branch that has it wrong.",
+            {**evidence, "factor": -1.0},
+        )
+    uneven = _leaf_factors(case, mine, due)
+    if uneven:
+        said = ", ".join(f"{c:.4g} in {leaf}" for leaf, c in uneven.items())
+        return Finding(
+            "scale",
+            leaves,
+            f"Every leaf's step has the right direction and another length: {said} times what is "
+            "due. The rule's length is the same in all leaves.",
+            "Leave out what depends on the leaf, such as its size.",
+            {**evidence, "factor": next(iter(uneven.values()))},
+        )
+    if len(known) == len(factors):
+        return Finding(
+            "scale",
+            leaves,
+            f"Every step has the right direction and another length: {known[0]:.6g} times what is "
+            f"due at first, {known[-1]:.6g} times at the end. The factor depends on the step "
+            "alone.",
+            "Look for a schedule, or a correction, that the rule does not have.",
+            {**evidence, "factor": known[0], "last_factor": known[-1]},
+        )
+    move, wanted = mine[first - 1], due[first - 1]
+    with np.errstate(all="ignore"):
+        cosine = float(move @ wanted / (np.linalg.norm(move) * np.linalg.norm(wanted)))
+        length = float(np.linalg.norm(move) / np.linalg.norm(wanted))
+    return Finding(
+        "mismatch",
+        leaves,
+        f'The rule parts from {case.reference.entry.name} in step {first} of "'
+        f'{case.problems[k].name}", and no known fault explains it: the step there is {length:.4g} '
+        f"times as long as due, the cosine between the two is {cosine:.4g}.",
+        f"Compare with the equations, line by line: jaxnet zoo {case.reference.entry.name}.",
+        {**evidence, "length": length, "cosine": cosine},
+    )
+
+
+def _leaf_factors(case: Case, mine: np.ndarray, due: np.ndarray) -> dict[str, float]:
+    """The factor of each leaf's steps, if each has one that never changes; else nothing."""
+    ends = np.cumsum(case.sizes)[:-1]
+    parts = zip(case.leaves, np.split(mine, ends, axis=1), np.split(due, ends, axis=1), strict=True)
+    found = {leaf: _one_factor(m.ravel(), d.ravel()) for leaf, m, d in parts}
+    return {leaf: c for leaf, c in found.items() if c is not None} if all(found.values()) else {}
+
+
+def _one_factor(mine: np.ndarray, due: np.ndarray) -> float | None:
+    some = np.abs(due) > 1e-3 * np.abs(due).max(initial=0)
+    if not some.any() or not np.isfinite(mine).all():
+        return None
+    ratios = mine[some] / due[some]
+    c = float(np.median(ratios))
+    return c if np.allclose(mine, c * due, rtol=1e-5, atol=1e-5 * np.abs(mine).max()) else None
+
+
+def _report(
+    case: Case, gaps: list[Gap], title: str, findings: list[Finding], notes: list[str]
+) -> Report:
+    rows, data = [], []
+    for problem, g in zip(case.problems, gaps, strict=True):
+        steps = len(problem.grads)
+        worst = float(np.minimum(g.relative[1:].max(initial=0), 1e300))
+        bad = g.wrong.any(axis=1)
+        first = int(bad.argmax()) if bad.any() else None
+        if bad.any():
+            worst = float(np.minimum(g.relative[g.wrong].max(initial=0), 1e300))
+        verdict = "as due" if first is None else "parts"
+        rows.append(
+            (
+                problem.name,
+                str(steps),
+                f"{worst:.1e}",
+                "-" if first is None else str(first),
+                verdict,
+            )
+        )
+        data.append(
+            {"name": problem.name, "steps": steps, "relative_error": worst, "first_step": first}
+        )
+    if case.unit > 1e-10:
+        notes = [*notes, "the rule computes in single precision: small faults are not seen"]
+    return Report(
+        title=title,
+        header=("problem", "steps", "rel. difference", "first step", "verdict"),
+        rows=tuple(rows),
+        findings=tuple(findings),
+        notes=tuple(notes),
+        data={"reference": case.reference.entry.name, "problems": data},
+    )

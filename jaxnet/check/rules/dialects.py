@@ -1,0 +1,122 @@
+"""What other libraries and the papers do differently, and what is no fault for that."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """A rule of another library.
+
+    Attributes:
+        name: Whose it is.
+        difference: How it differs from the zoo's, in a few words.
+        hyper: Hyperparameters of the zoo's rule that make it so. One that the user gave is a
+            request, and the dialect no answer to it.
+        on: Alterations that make it so.
+    """
+
+    name: str
+    difference: str
+    hyper: Mapping[str, Any] = field(default_factory=dict)
+    on: tuple[str, ...] = ()
+
+
+_KERAS_EPS = "eps is added before the bias correction"
+_KERAS_ADAM = Dialect("keras.optimizers.Adam", _KERAS_EPS, on=("eps_hat",))
+_AUTHORS = "no bias correction, as the authors' code has by default"
+
+DIALECTS: dict[str, tuple[Dialect, ...]] = {
+    "adagrad": (
+        Dialect("torch.optim.Adagrad", "eps outside the root", {"eps_in_sqrt": False}),
+        Dialect(
+            "torch.optim.Adagrad",
+            "eps outside the root, and sums that start at 0",
+            {"eps_in_sqrt": False, "initial_accumulator_value": 0.0},
+        ),
+        Dialect(
+            "torch.optim.Adagrad",
+            "eps = 1e-10 outside the root, and sums that start at 0",
+            {"eps_in_sqrt": False, "initial_accumulator_value": 0.0, "eps": 1e-10},
+        ),
+    ),
+    "rmsprop": (
+        Dialect("torch.optim.RMSprop", "eps outside the root", {"eps_in_sqrt": False}),
+        Dialect(
+            "torch.optim.RMSprop",
+            "eps outside the root, and the learning rate outside the momentum",
+            {"eps_in_sqrt": False},
+            ("lr_outside",),
+        ),
+        Dialect(
+            "torch.optim.RMSprop at its defaults",
+            "a decay of 0.99 and eps outside the root",
+            {"eps_in_sqrt": False, "decay": 0.99},
+        ),
+    ),
+    "adam": (_KERAS_ADAM,),
+    "adamw": (Dialect("keras.optimizers.AdamW", _KERAS_EPS, on=("eps_hat",)),),
+    "adamax": (Dialect("keras.optimizers.Adamax", "eps added to the maximum", on=("eps_below",)),),
+    "nadam": (
+        Dialect("torch.optim.NAdam", "a momentum that grows", {"momentum_decay": 0.004}),
+        Dialect("keras.optimizers.Nadam", "a momentum that grows", {"momentum_decay": 1.0}),
+    ),
+    "nadamw": (
+        Dialect("torch.optim.NAdam", "a momentum that grows", {"momentum_decay": 0.004}),
+        Dialect("keras.optimizers.Nadam", "a momentum that grows", {"momentum_decay": 1.0}),
+    ),
+    "amsgrad": (
+        Dialect(
+            "torch.optim.Adam(amsgrad=True)", "the maximum of the raw v", {"max_of": "raw"}
+        ),
+        Dialect(
+            "keras.optimizers.Adam(amsgrad=True)",
+            "the maximum of the raw v, and eps before the bias correction",
+            {"max_of": "raw"},
+            ("eps_hat",),
+        ),
+    ),
+    "radam": (
+        Dialect("torch.optim.RAdam", "eps before the bias correction", {"correct_eps": True}),
+        Dialect("the paper of Liu et al. (2020)", "a threshold of 4", {"threshold": 4.0}),
+    ),
+    "yogi": (
+        Dialect(
+            "the paper of Zaheer et al. (2018)", "no bias correction", {"bias_correction": False}
+        ),
+    ),
+    "lars": (
+        Dialect(
+            "the paper of You et al. (2017)",
+            "the sum of the norms in the ratio",
+            {"dialect": "paper"},
+        ),
+    ),
+    "muon": (
+        Dialect("torch.optim.Muon", "no bias correction", {"bias_correction": False}),
+    ),
+    "prodigy": (Dialect("prodigyopt.Prodigy", _AUTHORS, {"use_bias_correction": False}),),
+    "dadapt_adamw": (
+        Dialect("dadaptation.DAdaptAdam", _AUTHORS, {"use_bias_correction": False}),
+    ),
+    "adopt": (
+        Dialect("the first paper of ADOPT (2024)", "no clipping", {"use_clipping": False}),
+    ),
+    "optimistic_adam": (
+        Dialect(
+            "the paper of Daskalakis et al. (2018)",
+            "no Nesterov momentum, and a first step of 2 lr r",
+            {"nesterov": False},
+            ("start_zero",),
+        ),
+        Dialect("optax's optimistic_adam", "no Nesterov momentum", {"nesterov": False}),
+    ),
+    "adafactor": (
+        Dialect(
+            "torch.optim.Adafactor's factors", "every matrix is factored",
+            {"min_dim_size_to_factor": 1},
+        ),
+    ),
+    "rprop": (Dialect("Rprop- of Igel & Huesken (2000)", "no step is left out", on=("moves_on",)),),
+}  # fmt: skip

@@ -1,0 +1,185 @@
+"""The optimizer doctor on planted faults, on right rules, and on input of every kind."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+import pytest
+
+from jaxnet import check, optim
+from jaxnet.check.optimizer import EQUATIONS
+from jaxnet.check.rules.alteration import run
+from jaxnet.check.rules.comparison import RELATIVE, gap
+from jaxnet.check.rules.diagnosis import Alteration, Case
+from jaxnet.check.rules.problems import MIXED, problems
+from jaxnet.check.rules.reference import Reference
+
+from .planted_optimizers.problem import Planted
+from .planted_optimizers.score import headline, planted
+
+ALL = planted()
+FAULTS = [p for p in ALL if p.code]
+RIGHT = [p for p in ALL if not p.code]
+
+
+def named(p: Planted) -> str:
+    return p.name
+
+
+@pytest.mark.parametrize("p", FAULTS[::11], ids=named)
+def test_planted_faults_are_named(p: Planted) -> None:
+    assert headline(p) in (p.code, *p.also)
+
+
+@pytest.mark.parametrize("p", RIGHT[::6], ids=named)
+def test_right_rules_pass(p: Planted) -> None:
+    assert headline(p) == ""
+
+
+def test_there_are_faults_of_every_code_and_rule() -> None:
+    assert len(FAULTS) >= 80
+    assert len(RIGHT) >= 30
+    codes = {p.code for p in FAULTS}
+    assert codes == {
+        "sign", "scale", "no_bias_correction", "bias_correction_off_by_one", "eps_inside_sqrt",
+        "eps_outside_sqrt", "eps_placement", "sqrt_missing", "coupled_weight_decay",
+        "decoupled_weight_decay", "weight_decay_unscaled", "nesterov_point", "dampening",
+        "lr_in_buffer", "betas_swapped", "momentum_sign", "state_reset", "state_shared",
+        "wrong_accumulator", "initial_accumulator", "order", "mismatch",
+    }  # fmt: skip
+    assert set(EQUATIONS) - {p.reference for p in ALL} == {"noisy_sgd"}
+
+
+# Without noise noisy_sgd is gd, and drawing it without a compiler takes long.
+@pytest.mark.parametrize("name", [name for name in EQUATIONS if name != "noisy_sgd"])
+def test_the_equations_are_the_rules(name: str) -> None:
+    # What is altered must be the rule of the zoo to begin with; with every kind of decay on.
+    hyper: dict[str, Any] = {}
+    arguments = optim.ZOO[name].factory.__code__.co_varnames
+    for argument, value in (
+        ("learning_rate", 0.01), ("weight_decay", 0.1), ("weight_decay_rate", 0.01),
+    ):  # fmt: skip
+        if argument in arguments:
+            hyper[argument] = value
+    with jax.enable_x64(True), jax.disable_jit():
+        due = Reference(name, hyper)
+        for problem in [p.cut(4) for p in problems(MIXED, due.eps)[::2]]:
+            right = due.path(problem, MIXED)
+            sizes = [int(np.prod(shape)) for shape in MIXED.values()]
+            case = Case(
+                due,
+                EQUATIONS[name],
+                [problem],
+                [right],
+                [right],
+                list(MIXED),
+                sizes,
+                RELATIVE,
+                1e-16,
+            )
+            path = run(EQUATIONS[name], case.options(Alteration()), problem)
+            assert not gap(path, right, RELATIVE, 1.2e-16).any
+
+
+def init(params: Any) -> Any:
+    return {k: np.zeros_like(p) for k, p in params.items()}
+
+
+def step(params: Any, grads: Any, state: Any) -> Any:
+    v = {k: 0.9 * state[k] + 0.1 * grads[k] for k in params}
+    return {k: params[k] - 0.05 * v[k] for k in params}, v
+
+
+def test_a_report_has_a_row_a_problem_and_is_data() -> None:
+    report = check.optimizer((init, step), "momentum", learning_rate=0.05)
+    assert not report.ok
+    assert "dampening in bias, kernel, other, wide" in str(report)
+    assert len(report.rows) == 5
+    data = json.loads(json.dumps(report.to_dict()))
+    assert data["reference"] == "momentum"
+    assert data["problems"][0]["first_step"] == 1
+    assert data["findings"][0]["code"] == "dampening"
+    with pytest.raises(AssertionError, match=r"1\. dampening"):
+        check.assert_optimizer((init, step), "momentum", learning_rate=0.05)
+    check.assert_optimizer((init, step), "momentum", learning_rate=0.005)
+
+
+def test_a_dialect_is_named() -> None:
+    report = check.optimizer(optax.rmsprop(0.1, eps_in_sqrt=False), "rmsprop", learning_rate=0.1)
+    assert report.ok
+    assert any("equals torch.optim.RMSprop" in note for note in report.notes)
+
+
+def test_a_fault_in_some_leaves_names_them() -> None:
+    def only_matrices(params: Any) -> Any:
+        return {k: p.ndim == 2 for k, p in params.items()}
+
+    rule = optax.adamw(0.01, weight_decay=0.1, mask=only_matrices)
+    report = check.optimizer(rule, "adamw", learning_rate=0.01, weight_decay=0.1)
+    assert [finding.leaves for finding in report.findings] == [("bias",)]
+
+
+def test_two_faults_are_both_named() -> None:
+    def two(params: Any, grads: Any, state: Any) -> Any:
+        v = {k: 0.9 * state[k] + 0.1 * grads[k] for k in params}
+        return {k: params[k] - 0.05 * (grads[k] - 0.9 * v[k]) for k in params}, v
+
+    report = check.optimizer((init, two), "nesterov", learning_rate=0.05)
+    assert {finding.code for finding in report.findings} == {"momentum_sign", "dampening"}
+
+
+@pytest.mark.parametrize(
+    ("rule", "reference", "hyper", "message"),
+    [
+        ((init, step), "adamm", {}, "did you mean adam"),
+        ((init, step), "adam", {}, "adam needs learning_rate"),
+        ((init, step), "adam", {"learning_rate": 0.1, "wd": 1.0}, "no hyperparameter wd"),
+        ((init, step), "aw_sgd", {"learning_rate": 0.1, "examples": 8}, "which examples to draw"),
+        ((init, step), "noisy_sgd", {"learning_rate": 0.1}, "eta=0.0"),
+        ((init, lambda p, g, s: p["nothing"]), "gd", {"learning_rate": 0.1}, "KeyError: 'nothing'"),
+        ((init, lambda p, g, s: p), "gd", {"learning_rate": 0.1}, r"must return \(params, state\)"),
+    ],
+)
+def test_errors_say_what_to_do(
+    rule: Any, reference: str, hyper: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        check.optimizer(rule, reference, **hyper)
+
+
+def test_what_is_no_rule_is_a_type_error() -> None:
+    with pytest.raises(TypeError, match="pair"):
+        check.optimizer(3, "adam", learning_rate=0.1)
+
+
+FILE = """
+import numpy as np
+
+REFERENCE = "momentum"
+HYPER = {{"learning_rate": {rate}}}
+
+def init(params):
+    return {{k: np.zeros_like(p) for k, p in params.items()}}
+
+def step(params, grads, state):
+    v = {{k: 0.9 * state[k] + grads[k] for k in params}}
+    return {{k: params[k] - 0.1 * v[k] for k in params}}, v
+"""
+
+
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from jaxnet.cli import main
+
+    file = tmp_path / "mine.py"
+    file.write_text(FILE.format(rate=0.1))
+    assert main(["check", str(file)]) == 0
+    file.write_text(FILE.format(rate=0.05))
+    assert main(["check", str(file), "--json"]) == 1
+    out = capsys.readouterr().out
+    assert json.loads(out[out.index("{") :])["findings"][0]["code"] == "scale"
+    file.write_text("def init(): 0\ndef step(): 0\n")
+    assert main(["check", str(file)]) == 2
+    assert "does not define REFERENCE, HYPER" in capsys.readouterr().err
