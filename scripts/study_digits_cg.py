@@ -33,7 +33,7 @@ import study
 from jax.flatten_util import ravel_pytree
 from scipy.optimize import minimize  # type: ignore[import-untyped]
 
-from jaxnet import data, models, optim, plot, train
+from jaxnet import check, data, models, optim, plot, train
 from jaxnet.layers import uniform
 
 EPS, R = 0.12, 1.0
@@ -55,6 +55,11 @@ def network(n_in: int, m: int, low: float) -> models.Model:
     return models.mlp(
         [n_in, 25, 10], "sigmoid", "sigmoid_cross_entropy", l2=R / (2 * m), w_init=init, b_init=init
     )
+
+
+def loss_of(model: models.Model) -> Any:
+    """The model's loss as the doctor takes it."""
+    return lambda params, x, t: model.loss(params, (x, t))
 
 
 def by_scipy(model: models.Model, params: Any, batch: Any, steps: int) -> tuple[Any, Any]:
@@ -101,11 +106,30 @@ def run(quick: bool) -> study.Study:
         accuracies[f"SciPy, {case}"] = float(train.accuracy(model, scipy_params, held_out))
         ends[case] = ours.params
 
-    x = digits(20)[0][0]
+    batch, _ = digits(20)
+    doctors = {
+        "the run from the faulty start": check.training(
+            loss_of(network(400, len(batch[0]), 0.0)), starts[faulty], batch,
+            optimizer=optim.conjugate_gradient(c2=0.4), steps=10,
+        ),
+        "labels that keep 0 as 10": check.training(
+            loss_of(models.softmax_regression(400, 10)),
+            [{"w": np.zeros((400, 10)), "b": np.zeros(10)}],
+            (batch[0], np.where(batch[1][:, 0] == 1, 10, batch[1].argmax(axis=1))),
+            learning_rate=0.1,
+        ),
+    }  # fmt: skip
+    x = batch[0]
     hidden = {c: jax.nn.sigmoid(x @ starts[c][0]["w"] + starts[c][0]["b"]) for c in (faulty, cured)}
     slopes = {case: float((a * (1 - a)).mean()) for case, a in hidden.items()}
     plateau = {c: int(np.argmax(costs[c]["jaxnet"] < 3.2)) for c in (faulty, cured)}
     numbers = [
+        study.named(shown, code, report)
+        for (shown, report), code in zip(
+            doctors.items(), ("bad_init", "label_mismatch"), strict=True
+        )
+    ]
+    numbers += [
         study.near(
             "cost at the faulty start (15.4412 on other digits)",
             15.4412,
@@ -144,7 +168,7 @@ def run(quick: bool) -> study.Study:
             np.asarray(ends[cured][0]["w"]).T.reshape(25, 20, 20), columns=9
         ),
     }
-    return study.Study(numbers, {}, pictures)
+    return study.Study(numbers, doctors, pictures)
 
 
 if __name__ == "__main__":

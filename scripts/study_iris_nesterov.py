@@ -150,7 +150,16 @@ def run(quick: bool) -> study.Study:
     rises = {n: (v / np.minimum.accumulate(v, axis=1)).max(axis=1) for n, v in late.items()}
     swinging = steps[np.argmax(rises[wrong] > 2)]
 
+    doctors = {
+        "the method with grad(p_k)": check.optimizer(
+            not_ahead(STEP), reference="nag", learning_rate=STEP
+        ),
+        "jaxnet's": check.optimizer(optim.nag(STEP), reference="nag", learning_rate=STEP),
+    }
+    sick, healthy = doctors.values()
     numbers = [
+        study.named("Nesterov with grad(p_k)", "nesterov_point", sick),
+        study.named("Nesterov with grad(q)", "ok", healthy),
         study.at_most("gradient of one row off approx_fprime's", 1e-4, forward),
         study.at_most("gradient of one row off central differences", 1e-9, central),
         study.same(
@@ -198,7 +207,7 @@ def run(quick: bool) -> study.Study:
         )
         for name, r in runs.items()
     }
-    return study.Study(numbers, {}, pictures, kept)
+    return study.Study(numbers, doctors, pictures, kept)
 
 
 if __name__ == "__main__":

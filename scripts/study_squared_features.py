@@ -27,7 +27,7 @@ import jax
 import numpy as np
 import study
 
-from jaxnet import data, models, plot
+from jaxnet import check, data, models, plot
 
 RAW = {0: 25.45, 10: 2.104e11, 20: 1.782e21}
 CURED = {0: 0.25755801796913147, 10: 0.07994867861270905, 20: 0.028329044580459595}
@@ -72,8 +72,20 @@ def run(quick: bool) -> study.Study:
     ones = np.ones((len(x), 1))
     before, after = (curvatures(np.hstack([ones, f])) for f in (features, scaled))
 
+    def loss(params: Any, x: Any, y: Any) -> Any:
+        return model.loss(params, (x, y))
+
+    start = model.init(jax.random.key(0))
+    sick = check.training(loss, start, (features, y), learning_rate=0.01)
+    healthy = check.training(loss, start, (scaled, target), learning_rate=0.03, steps=300)
+    told = sick.findings[0].evidence
     first = [wild_params["b"][0, 0], *wild_params["w"][0, :, 0]]
     numbers = [
+        study.named("raw features, step 0.01", "unscaled_inputs", sick),
+        study.named("standardised, step 0.03", "ok", healthy),
+        study.close("its lambda_max, against NumPy's", before[0], told["lambda_max"], 1e-6),
+        study.close("its 2 / lambda_max", 2 / before[0], told["largest_stable_step"], 1e-6),
+        study.close("its condition number", before[0] / before[-1], told["condition_number"], 1e-6),
         *(study.close(f"raw: loss at {i}", known, wild[i], 5e-4) for i, known in RAW.items()),
         *(
             study.near(f"raw: weight of {name} after step 0", known, weight, 1e-6)
@@ -114,7 +126,8 @@ def run(quick: bool) -> study.Study:
             x_label="weight of x", y_label="weight of x^2",
         ),
     }  # fmt: skip
-    return study.Study(numbers, {}, pictures)
+    doctors = {"the run on raw features": sick, "the run on standardised ones": healthy}
+    return study.Study(numbers, doctors, pictures)
 
 
 if __name__ == "__main__":

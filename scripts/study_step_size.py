@@ -27,7 +27,7 @@ import jax.numpy as jnp
 import numpy as np
 import study
 
-from jaxnet import plot
+from jaxnet import check, plot
 
 X = np.array([[0.0, 0, 1], [0, 1, 1], [1, 0, 1], [1, 1, 1]])
 Y = np.array([[0.0], [1], [1], [0]])
@@ -102,6 +102,11 @@ def table(alpha: Any, hidden: int, chunks: int) -> tuple[Any, Any]:
     return errors, turns
 
 
+def loss(weights: Any, x: Any, y: Any) -> Any:
+    """The loss whose gradient the thirteen lines go down."""
+    return ((jax.nn.sigmoid(jax.nn.sigmoid(x @ weights[0]) @ weights[1]) - y) ** 2).sum() / 2
+
+
 def printed(what: str, known: str, measured: Any, hidden: int, alpha: float) -> study.Number:
     """A number of the table against its printed digits, or as near as it can be."""
     if alpha >= 100:
@@ -129,11 +134,18 @@ def run(quick: bool) -> study.Study:
                     counted = " ".join(map(str, turns[k][i].ravel()))
                     what = f"turns of synapse_{k}, alpha = {alpha:g}"
                     numbers.append(study.same(what, counts, counted))
+    doctors = {}
+    for alpha, code in ((0.001, "step_too_small"), (1, "ok"), (1000, "step_too_large")):
+        shown = f"H = 4, alpha = {alpha:g}"
+        doctors[shown] = check.training(
+            loss, drawn((3, 4), (4, 1)), (X, Y), learning_rate=alpha, steps=10_000
+        )
+        numbers.append(study.named(shown, code, doctors[shown]))
     figure = plot.heat_map(
         errors, [f"{alpha:g}" for alpha in ALPHAS], [f"{k}0k" if k else "0" for k in range(chunks)],
         title="XOR", row_label="alpha", column_label="iteration", value_label="mean |l2 - y|",
     )  # fmt: skip
-    return study.Study(numbers, {}, {"Step size against training time.": figure})
+    return study.Study(numbers, doctors, {"Step size against training time.": figure})
 
 
 if __name__ == "__main__":

@@ -95,7 +95,7 @@ def _report(lab: Lab, found: tuple[Finding, ...], rows: int) -> Report:
         "explained": explained,
         "parameters": lab.trial.size,
     }
-    if (np.isfinite(first) and "curvature" in lab.__dict__) or not found:
+    if np.isfinite(first) and "curvature" in lab.__dict__ or not found:
         c = lab.curvature
         figures |= {
             "lambda_max": c.size,

@@ -29,7 +29,7 @@ def out_of_range(lab: Lab) -> Finding | None:
     if not whole or z.ndim != t.ndim + 1 or outputs < 2:
         return None
     low, high = int(t.min()), int(t.max())
-    if low >= 0 and high < outputs:
+    if 0 <= low and high < outputs:
         return None
     return _finding(
         f"The classes run from {low} to {high}, but {outputs} outputs stand for classes 0 to "
