@@ -44,9 +44,10 @@ class Number(NamedTuple):
 
 def near(what: str, known: float, measured: Any, tolerance: float) -> Number:
     """A number that must come out, up to an absolute tolerance."""
-    value, digits = float(measured), significant(known, tolerance)
+    known, tolerance, value = float(known), float(tolerance), float(measured)
     ok = abs(value - known) <= tolerance  # never for NaN
-    return Number(what, f"{known:.12g}", f"{value:.{digits}g}", f"{tolerance:.1g}", ok)
+    shown = f"{value:.{significant(known, tolerance)}g}"
+    return Number(what, f"{known:.12g}", shown, f"{tolerance:.1g}", ok)
 
 
 def close(what: str, known: float, measured: Any, relative: float) -> Number:
