@@ -157,10 +157,8 @@ def prose(text: str) -> str:
         if part.startswith("    "):
             parts.append(f"<pre>{said}</pre>")
         else:
-            bold = r"<b>\1</b>"
-            parts.append(
-                f"<p>{re.sub(r'^(The [a-z ]*(?:faults?|cure)[^:.]*?[:.,])', bold, said)}</p>"
-            )
+            said = re.sub(r"^(The (?:\w+ )?(?:faults?|cure))\b", r"<b>\1</b>", said)
+            parts.append(f"<p>{said}</p>")
     return "".join(parts)
 
 

@@ -73,7 +73,7 @@ RECORD = {
 
 def test_the_page_has_everything_and_needs_no_network() -> None:
     page = studies.page({"or_gate": RECORD})
-    for part in ("A &lt;title&gt;", "<pre>    y = a &lt; b</pre>", "<b>The fault:</b> it",
+    for part in ("A &lt;title&gt;", "<pre>    y = a &lt; b</pre>", "<b>The fault</b>: it",
                  "a &amp; b", "1 of 2 numbers met", "missed", "sign", "turned", "turn it",
                  "all of it",
                  'src="study_or_gate-1.png"'):  # fmt: skip
