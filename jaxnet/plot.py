@@ -1,10 +1,12 @@
 """Pictures. Each function returns a matplotlib Figure; `save` writes it."""
 
 import os
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from itertools import cycle
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from jaxnet.extras import require
 from jaxnet.files import replacing
@@ -39,9 +41,7 @@ def training_curves(
     if not histories:
         raise ValueError("training_curves: at least one history is due, got none")
     with_accuracy = any("train_accuracy" in h for h in histories.values())
-    figure: Figure = require("matplotlib.figure", "plot").Figure(
-        figsize=(11 if with_accuracy else 6, 4.2), layout="constrained"
-    )
+    figure = _figure(11 if with_accuracy else 6, title)
     axes = figure.subplots(1, 2 if with_accuracy else 1, squeeze=False)[0]
     for i, (name, history) in enumerate(histories.items()):
         train = {"color": f"C{i}", "label": f"{name}, train", "alpha": 0.7, "linewidth": 1}
@@ -63,8 +63,228 @@ def training_curves(
         axis.set_xlabel("step")
         axis.grid(alpha=0.3)
         axis.legend()
-    if title:
-        figure.suptitle(title)
+    return figure
+
+
+Curve = ArrayLike | tuple[ArrayLike, ArrayLike]
+"""Heights over 0, 1, 2, ..., or a pair (x, y)."""
+
+
+def curves(
+    panels: Mapping[str, Mapping[str, Curve]],
+    *,
+    title: str = "",
+    x_label: str = "step",
+    y_label: str = "loss",
+    log_x: bool = False,
+    log_y: bool = False,
+    marks: Mapping[str, float] | None = None,
+) -> "Figure":
+    """Curves in panels side by side, on the same scales: a fault beside its cure.
+
+    A name that is in several panels has the same colour in each. Infinity and NaN end a curve.
+
+    Args:
+        panels: Curves by their name, by the heading of the panel.
+        title: Heading of the picture.
+        x_label: What is across.
+        y_label: What is up.
+        log_x: Whether the horizontal scale is logarithmic.
+        log_y: Whether the vertical scale is logarithmic.
+        marks: Numbers across to mark in every panel, by what they are.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ImportError: matplotlib is not installed.
+        ValueError: There are no panels.
+    """
+    figure, axes = _panels("curves", panels, title)
+    names = list(dict.fromkeys(name for panel in panels.values() for name in panel))
+    for axis, panel in zip(axes, panels.values(), strict=True):
+        for name, curve in panel.items():
+            pair = curve if isinstance(curve, tuple) else (np.arange(np.size(curve)), curve)
+            x, y = (np.asarray(part, float) for part in pair)
+            y = np.where(np.isfinite(y), y, np.nan)
+            i = names.index(name)
+            width = 1.2 + 1.8 * (
+                1 - (i + 1) / len(names)
+            )  # one that covers another lets it be seen
+            axis.plot(x, y, color=f"C{i}", label=name, linewidth=width)
+        for style, (name, at) in zip(cycle((":", "--", "-.")), (marks or {}).items(), strict=False):
+            axis.axvline(at, color="0.3", linestyle=style, linewidth=1, label=name)
+        axis.set_xlabel(x_label)
+        axis.set_xscale("log" if log_x else "linear")
+        axis.set_yscale("log" if log_y else "linear")
+        axis.grid(alpha=0.3)
+        if len(names) > 1 or marks:
+            axis.legend(fontsize="small")
+    axes[0].set_ylabel(y_label)
+    return figure
+
+
+def heat_map(
+    panels: Mapping[str, ArrayLike],
+    rows: Sequence[str],
+    columns: Sequence[str],
+    *,
+    title: str = "",
+    row_label: str = "",
+    column_label: str = "",
+    value_label: str = "",
+) -> "Figure":
+    """Tables of positive numbers as colours, on one logarithmic scale, with the numbers in them.
+
+    Args:
+        panels: Numbers (rows, columns) by the heading of the panel.
+        rows: Names of the rows.
+        columns: Names of the columns.
+        title: Heading of the picture.
+        row_label: What the rows are.
+        column_label: What the columns are.
+        value_label: What the numbers are.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ImportError: matplotlib is not installed.
+        ValueError: There are no panels.
+    """
+    figure, axes = _panels("heat_map", panels, title)
+    tables = [np.asarray(table, float) for table in panels.values()]
+    low, high = min(map(np.nanmin, tables)), max(map(np.nanmax, tables))
+    scale = require("matplotlib.colors", "plot").LogNorm(low, high)
+    for axis, table in zip(axes, tables, strict=True):
+        image = axis.imshow(table, norm=scale, cmap="viridis_r", aspect="auto")
+        axis.set_xticks(range(len(columns)), columns)
+        axis.set_yticks(range(len(rows)), rows)
+        axis.set_xlabel(column_label)
+        for (i, j), number in np.ndenumerate(table):
+            color = "white" if scale(number) > 0.55 else "black"
+            axis.text(j, i, f"{number:.2g}", ha="center", va="center", color=color, fontsize=8)
+    axes[0].set_ylabel(row_label)
+    figure.colorbar(image, ax=axes, label=value_label)
+    return figure
+
+
+def surface(
+    x: ArrayLike,
+    y: ArrayLike,
+    heights: ArrayLike,
+    path: ArrayLike,
+    *,
+    title: str = "",
+    x_label: str = "",
+    y_label: str = "",
+    z_label: str = "loss",
+) -> "Figure":
+    """A function of two numbers, from above and in space, with the path of training on it.
+
+    Args:
+        x: (n,) numbers across.
+        y: (m,) numbers up.
+        heights: (m, n) values of the function.
+        path: (k, 3) points x, y, height, in their order.
+        title: Heading of the picture.
+        x_label: What x is.
+        y_label: What y is.
+        z_label: What the heights are.
+
+    Returns:
+        The figure, with two panels.
+
+    Raises:
+        ImportError: matplotlib is not installed.
+    """
+    x, y, heights, path = (np.asarray(a, float) for a in (x, y, heights, path))
+    figure = _figure(11, title)
+    above = figure.add_subplot(1, 2, 1)
+    space = figure.add_subplot(1, 2, 2, projection="3d")
+    filled = above.contourf(x, y, heights, 30, cmap="viridis")
+    figure.colorbar(filled, ax=above, label=z_label)
+    space.plot_surface(*np.meshgrid(x, y), heights, cmap="viridis", alpha=0.8, linewidth=0)
+    line: dict[str, Any] = {
+        "color": "crimson",
+        "linewidth": 2,
+        "label": "path of training",
+        "zorder": 5,
+    }
+    above.plot(path[:, 0], path[:, 1], **line)
+    space.plot(path[:, 0], path[:, 1], path[:, 2] + 0.02 * np.ptp(heights), **line)
+    for point, marker, name in ((path[0], "o", "start"), (path[-1], "*", "end")):
+        above.plot(point[0], point[1], marker, color="crimson", mec="white", ms=12, label=name)
+    above.legend()
+    for axis in (above, space):
+        axis.set_xlabel(x_label)
+        axis.set_ylabel(y_label)
+        axis.locator_params(axis="both", nbins=5)
+    space.set_zlabel(z_label)
+    space.set_box_aspect(None, zoom=0.85)
+    return figure
+
+
+def basins(
+    x: ArrayLike, heights: ArrayLike, starts: ArrayLike, ends: ArrayLike, *, title: str = ""
+) -> "Figure":
+    """Balls on a curve: where each starts, coloured by the minimum in which it ends.
+
+    Args:
+        x: (n,) numbers across, in rising order.
+        heights: (n,) values of the curve.
+        starts: (k,) where the balls start.
+        ends: (k,) where they end; ends that agree to a hundredth of the width are one minimum.
+        title: Heading of the picture.
+
+    Returns:
+        The figure. The legend says how many balls each minimum gets.
+
+    Raises:
+        ImportError: matplotlib is not installed.
+    """
+    x, heights, starts, ends = (np.asarray(a, float) for a in (x, heights, starts, ends))
+    figure = _figure(9, title)
+    axis = figure.subplots()
+    axis.plot(x, heights, color="0.6", zorder=1)
+    order = np.argsort(ends)
+    steps = np.diff(ends[order]) > 0.01 * np.ptp(x)
+    groups = np.split(order, np.flatnonzero(steps) + 1)
+    for i, group in enumerate(groups):
+        bottom = float(ends[group].mean())
+        share = f"{len(group)} {'ball' if len(group) == 1 else 'balls'}: {bottom:.2f}"
+        at = np.interp(starts[group], x, heights)
+        axis.plot(starts[group], at, "o", color=f"C{i % 10}", alpha=0.8, label=share)
+        low = np.interp(bottom, x, heights)
+        axis.plot(bottom, low, "v", color=f"C{i % 10}", mec="black", ms=12, zorder=4)
+    axis.set_xlabel("x")
+    axis.set_ylabel("f(x)")
+    axis.legend(fontsize="small", ncols=2)
+    return figure
+
+
+def images(pictures: ArrayLike, *, columns: int, title: str = "") -> "Figure":
+    """A grid of small pictures on one scale, such as what the units of a layer look for.
+
+    Args:
+        pictures: (k, height, width) numbers; blue is negative and red positive.
+        columns: Pictures in a row of the grid.
+        title: Heading of the picture.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ImportError: matplotlib is not installed.
+    """
+    pictures = np.asarray(pictures, float)
+    limit = np.abs(pictures).max()
+    rows = -(-len(pictures) // columns)
+    figure = _figure(columns, title, height=rows + 0.5)
+    for axis in figure.subplots(rows, columns, squeeze=False).ravel():
+        axis.set_axis_off()
+    for axis, picture in zip(figure.axes, pictures, strict=False):
+        axis.imshow(picture, cmap="RdBu_r", vmin=-limit, vmax=limit)
     return figure
 
 
@@ -113,3 +333,23 @@ def save(figure: "Figure", path: str | os.PathLike[str]) -> None:
     """Write a figure to a file; its ending (.png, .svg, .pdf) names the format."""
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=150)
+
+
+def _figure(width: float, title: str, height: float = 4.4) -> "Figure":
+    figure: Figure = require("matplotlib.figure", "plot").Figure(
+        figsize=(width, height), layout="constrained"
+    )
+    if title:
+        figure.suptitle(title)
+    return figure
+
+
+def _panels(who: str, panels: Mapping[str, Any], title: str) -> "tuple[Figure, list[Any]]":
+    """A figure with a panel for each entry, under its heading."""
+    if not panels:
+        raise ValueError(f"{who}: at least one panel is due, got none")
+    figure = _figure(6.5 if len(panels) == 1 else 5.2 * len(panels), title)
+    axes = list(figure.subplots(1, len(panels), squeeze=False, sharey=True)[0])
+    for axis, heading in zip(axes, panels, strict=True):
+        axis.set_title(heading, fontsize="medium")
+    return figure, axes

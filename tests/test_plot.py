@@ -88,3 +88,64 @@ def test_a_figure_is_saved_in_the_format_of_its_name(tmp_path: Path) -> None:
 def test_no_histories_are_refused() -> None:
     with pytest.raises(ValueError, match=r"^training_curves: at least one history is due"):
         plot.training_curves({})
+
+
+def test_curves_share_their_scales_and_colours() -> None:
+    panels: Any = {
+        "fault": {"a": [1.0, np.inf, 3.0], "b": ([1, 10], [2.0, 4.0])},
+        "cure": {"b": ([1, 10], [1.0, 0.5])},
+    }
+    figure = plot.curves(panels, x_label="epoch", log_x=True, log_y=True, marks={"limit": 5.0})
+    left, right = figure.axes
+    assert [axes.get_title() for axes in figure.axes] == ["fault", "cure"]
+    assert left.get_ylim() == right.get_ylim()
+    assert (left.get_xlabel(), left.get_ylabel()) == ("epoch", "loss")
+    assert (left.get_xscale(), left.get_yscale()) == ("log", "log")
+    by_name = [{line.get_label(): line for line in axes.get_lines()} for axes in figure.axes]
+    assert [set(lines) for lines in by_name] == [{"a", "b", "limit"}, {"b", "limit"}]
+    assert by_name[0]["b"].get_color() == by_name[1]["b"].get_color() != by_name[0]["a"].get_color()
+    np.testing.assert_array_equal(by_name[0]["a"].get_ydata(), [1.0, np.nan, 3.0])
+    np.testing.assert_array_equal(by_name[0]["a"].get_xdata(), [0, 1, 2])
+
+
+def test_no_panels_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"^curves: at least one panel is due"):
+        plot.curves({})
+
+
+def test_a_heat_map_has_its_numbers_in_it() -> None:
+    figure = plot.heat_map({"one": [[0.1, 0.01]], "two": [[0.5, 1.0]]}, ["r"], ["c", "d"])
+    texts = [[text.get_text() for text in axes.texts] for axes in figure.axes[:2]]
+    assert texts == [["0.1", "0.01"], ["0.5", "1"]]
+    limits = {axes.images[0].get_clim() for axes in figure.axes[:2]}
+    assert limits == {(0.01, 1.0)}  # one scale
+    assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["c", "d"]
+
+
+def test_a_surface_shows_the_path(tmp_path: Path) -> None:
+    x, y = np.linspace(-1, 1, 5), np.linspace(-2, 2, 4)
+    heights = x**2 + y[:, None] ** 2
+    path = np.array([[1.0, 1.0, 2.0], [0.5, 0.5, 0.5], [0.0, 0.0, 0.0]])
+    figure = plot.surface(x, y, heights, path, x_label="u", y_label="v")
+    above, space = figure.axes[:2]
+    drawn = lines(above)
+    assert drawn["path of training"][:2] == ([1.0, 0.5, 0.0], [1.0, 0.5, 0.0])
+    assert drawn["start"][:2] == ([1.0], [1.0])
+    assert drawn["end"][:2] == ([0.0], [0.0])
+    assert (space.get_xlabel(), space.get_ylabel()) == ("u", "v")
+    plot.save(figure, tmp_path / "surface.png")
+
+
+def test_basins_are_counted() -> None:
+    x = np.linspace(-2, 2, 101)
+    figure = plot.basins(x, (x**2 - 1) ** 2, [-1.5, -0.5, 0.5], [-1.0, -1.001, 1.0])
+    legend = figure.axes[0].get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == ["2 balls: -1.00", "1 ball: 1.00"]
+
+
+def test_images_are_on_one_scale() -> None:
+    figure = plot.images(np.arange(-3.0, 9.0).reshape(3, 2, 2), columns=2)
+    shown = [axes.images[0] for axes in figure.axes if axes.images]
+    assert len(shown) == 3
+    assert {image.get_clim() for image in shown} == {(-8.0, 8.0)}

@@ -245,6 +245,16 @@ def mnist_transposed_twice(p: Any, x: Any, y: Any) -> Any:
     return [(delta1.T @ x, delta1.sum(axis=0)), (delta2 @ a1, delta2.sum(axis=0))]
 
 
+def mnist_transposed_at_once(p: Any, x: Any, y: Any) -> Any:
+    """delta^T from the output on, in the bias's gradient, too."""
+    (w1, b1), (w2, b2) = p
+    a1 = sigmoid(x @ w1.T + b1)
+    a2 = sigmoid(a1 @ w2.T + b2)
+    delta2 = ((a2 - y) / len(x) * a2 * (1 - a2)).T
+    delta1 = (delta2 @ w2) * a1 * (1 - a1)
+    return [(delta1.T @ x, delta1.sum(axis=0)), (delta2.T @ a1, delta2.sum(axis=0))]
+
+
 def mnist_point(hidden: int = 6) -> Any:
     rng = np.random.default_rng(0)
     shapes = (hidden, 12), (6, hidden)
@@ -377,6 +387,10 @@ ALL = ("W1", "W2", "b1", "b2")
         (
             mnist_loss, mnist_transposed_twice, mnist_point(), "transpose", ("0.0", "0.1", "1.0"),
             "layer",
+        ),
+        (
+            mnist_loss, mnist_transposed_at_once, mnist_point(), "transpose",
+            ("0.0", "0.1", "1.0", "1.1"), "layer",
         ),
         (rows_loss, rows_swapped, rows_point(), "sign", ALL, None),
         (rows_loss, rows_changed_leaf_by_leaf, rows_point(), "stale", ALL[1:], None),

@@ -32,6 +32,8 @@ def of_operation(op: Operation, replay: Replay) -> Iterator[Made]:
         yield from _of_paths(op, replay)
         if name in ("max", "min"):
             yield from _of_larger(op, replay)
+        elif name == "add":
+            yield from _of_sum(op, replay)
     elif name == "dot_general":
         yield from _of_paths(op, replay)
         yield from of_matrix_product(op, replay)
@@ -115,6 +117,18 @@ def _of_larger(op: Operation, replay: Replay) -> Iterator[Made]:
     needs = "the derivative of the one that was chosen"
     yield Made("dropped_derivative", both, f"passes through {said_operation(op)} to both", needs, 3)
     yield Made("wrong_derivative", turned, f"chooses the other of {said_operation(op)}", needs, 3)
+
+
+def _of_sum(op: Operation, replay: Replay) -> Iterator[Made]:
+    """A sum such as x w + b: its incoming gradient transposed, for both operands."""
+    shape = np.shape(output_of(op, replay))
+    if len(shape) == 2 and shape[0] == shape[1]:
+
+        def turned(op: Operation, replay: Replay, dy: Any) -> Any:
+            return right_rule(op, replay, dy.T)
+
+        does = "passes on the transpose of the incoming gradient"
+        yield Made("transpose", turned, does, "the incoming gradient as it is", 4)
 
 
 def _summed_to(ct: Any, like: Any) -> Any:
