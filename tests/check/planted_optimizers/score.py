@@ -60,10 +60,10 @@ def main(words: Sequence[str]) -> None:
         near += p.code != "" and said in p.also
         alarms += p.code == "" and said != ""
         if said != p.code:
-            print(f"{p.name} ({p.reference}): {said or 'right'}, not {p.code or 'right'}")  # noqa: T201
-    print(", ".join(f"{code or 'right'} {found[code]}/{n}" for code, n in sorted(of.items())))  # noqa: T201
+            print(f"{p.name} ({p.reference}): {said or 'right'}, not {p.code or 'right'}")
+    print(", ".join(f"{code or 'right'} {found[code]}/{n}" for code, n in sorted(of.items())))
     faults = sum(p.code != "" for p in chosen)
-    print(  # noqa: T201
+    print(
         f"{right} of {faults} faults have their name, {near} another that fits; {alarms} false "
         f"alarms on {len(chosen) - faults} right rules; the slowest is {slowest[1]}, "
         f"{slowest[0]:.1f} s"
