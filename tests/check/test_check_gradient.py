@@ -1,5 +1,6 @@
 """The gradient doctor on planted faults, on right gradients, and on input of every kind."""
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -194,10 +195,46 @@ def test_messages() -> None:
         check.gradient(loss, lambda *a: (1.0, gradient(*a)), p, x, t)
     with pytest.raises(TypeError, match="params must hold floating-point numbers"):
         check.gradient(lambda n: jnp.sum(n), lambda n: n, jnp.arange(3))
-    with pytest.raises(ValueError, match=r"loss must give one number, got \(3,\)"):
+    with pytest.raises(ValueError, match=r"got an array of shape \(3,\); return its sum"):
         check.gradient(lambda w: w**2, lambda w: 2 * w, np.ones(3))
+    with pytest.raises(ValueError, match=r"got None; has it no return"):
+        check.gradient(lambda w: None, lambda w: 2 * w, np.ones(3))
+    with pytest.raises(TypeError, match="loss and grad must be functions, got float and function"):
+        check.gradient(3.0, lambda w: w, np.ones(3))  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="leaves 'b', 'v', 'w', got dict with 'b', 'v', 'x'"):
+        check.gradient(loss, lambda *a: {"b": p["b"], "v": p["v"], "x": p["w"]}, p, x, t)
+    with pytest.raises(TypeError, match="got tuple with '0', '1', '2'"):
+        check.gradient(loss, lambda *a: tuple(gradient(*a).values()), p, x, t)
     with pytest.raises(ValueError, match="the loss is nan here"):
         check.gradient(lambda w: jnp.sum(jnp.log(w)), lambda w: 1 / w, -np.ones(3))
+
+
+def test_arrays_that_are_written_into_are_told_and_stay_as_they_were() -> None:
+    def changing(w: Any, x: Any) -> Any:
+        x -= 1.0
+        return w
+
+    w, x = np.arange(1.0, 4.0), np.ones(3)
+    report = check.gradient(lambda w, x: float(w @ w) / 2, changing, w, x)
+    assert not report.ok
+    assert "changes argument 0 in place" in report.findings[0].message
+    assert (x == 1).all()
+
+
+def test_relations_of_one_array() -> None:
+    w = np.asarray([0.3, -1.2, 2.0])
+    turned = check.gradient(lambda w: jnp.sum(w**3), lambda w: (3 * w**2)[::-1], w)
+    assert [f.code for f in turned.findings] == ["transpose"]
+    assert "1. transpose in params" in str(turned)
+    assert turned.findings[0].leaves == ("",)
+    # A penalty that is written in a loop is not recognised in the loss, but by its sign.
+    looped = check.gradient(
+        lambda w: jnp.sum(jnp.sin(w)) + 0.1 * sum(w[k] * w[k] for k in range(3)), np.cos, w
+    )
+    (finding,) = looped.findings
+    assert (finding.code, finding.evidence["found"]) == ("regularization", 0.0)
+    assert finding.evidence["due"] == pytest.approx(0.1)
+    assert "Add 0.2 times the parameters" in finding.fix
 
 
 FILE = """
@@ -229,3 +266,12 @@ def test_the_command(np: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     file.write_text("loss = 1")
     assert main(["check", str(file)]) == 2
     assert "does not define grad, make" in capsys.readouterr().err
+    right = FILE.format(np=np, factor=2)
+    file.write_text(right.replace("grad(w, x):", "grad(w, x):\n    assert len(x) == 4"))
+    assert main(["check", str(file), "--json"]) == 2
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["ok"] is None
+    assert answer["error"].startswith("AssertionError at mine.py:8 (grad)")
+    file.write_text(right.replace("5, 3)),)", "5, 3)))"))
+    assert main(["check", str(file)]) == 2
+    assert "make(seed) must give (params, arguments)" in capsys.readouterr().err

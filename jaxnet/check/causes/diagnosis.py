@@ -7,7 +7,14 @@ from jaxnet.check.causes.batch import of_partial_batch
 from jaxnet.check.causes.cause import Cause, merged, mismatch
 from jaxnet.check.causes.penalty import penalty_place
 from jaxnet.check.causes.quotient import of_quotient
-from jaxnet.check.causes.relations import by_relations, factor_meaning, of_factor, relation, used_at
+from jaxnet.check.causes.relations import (
+    by_other_leaf,
+    by_relations,
+    factor_meaning,
+    of_factor,
+    relation,
+    used_at,
+)
 from jaxnet.check.causes.stale import of_stale
 from jaxnet.check.causes.unusable import singular_place, unusable
 from jaxnet.check.replay import Replay, tied
@@ -48,7 +55,9 @@ def diagnose(
             others = [replace(replay, ties=ties) for replay in replays]
             found, _ = _by_one(s, search(others), left)
     if not found:
-        rest = [relation(s, samples, k, close) or mismatch(s, samples, k) for k in left]
+        ways = (relation, by_other_leaf)
+        known = [next(filter(None, (f(s, samples, k, close) for f in ways)), None) for k in left]
+        rest = [c or mismatch(s, samples, k) for k, c in zip(left, known, strict=True)]
         return merged([*causes, *rest])
     filled = (_never_filled(s, samples, cause, close) or [cause] for cause in found)
     told = [cause for several in filled for cause in several]

@@ -46,9 +46,6 @@ def relation(s: Subject, samples: list[Sample], k: int, close: float) -> Cause |
     factor = common_factor(given, true, close)
     if factor is not None and factor != 0:
         return of_factor(s, k, factor)
-    cause = _by_other_leaf(s, samples, k, close)
-    if cause is not None:
-        return cause
     for said, turned in _layouts(true[0].shape):
         if all(same(g, turned(t), close) for g, t in zip(given, true, strict=True)):
             return Cause(
@@ -66,7 +63,7 @@ def used_at(replay: Replay, k: int) -> str | None:
     return None
 
 
-def _by_other_leaf(s: Subject, samples: list[Sample], k: int, close: float) -> Cause | None:
+def by_other_leaf(s: Subject, samples: list[Sample], k: int, close: float) -> Cause | None:
     """A leaf's gradient with a factor too few or too many that is another leaf."""
     given, true = at_points(samples, k)
     leaves = [[np.asarray(leaf) for leaf in floats(sample.params)] for sample in samples]
