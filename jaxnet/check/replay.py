@@ -126,8 +126,9 @@ class Replay:
         return heads
 
     def is_linear(self, op: Operation) -> bool:
-        """Whether an operation is a sum, a copy or a product with a constant."""
-        return op.name in LINEAR_IN_LOSS and sum(i in self.moving for i in op.inputs) < 2
+        """Whether an operation is a sum, a copy, a choice, or a product with a constant."""
+        several = sum(i in self.moving for i in op.inputs) > 1
+        return op.name in LINEAR_IN_LOSS and not (several and op.name in ("mul", "div"))
 
     def pull_in_jax(self, op: Operation, dy: Any) -> Cotangents:
         """The cotangents of the inputs of an operation that is not in `PRIMITIVES`."""

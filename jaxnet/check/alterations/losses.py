@@ -94,7 +94,9 @@ def _further_slopes(number: int) -> Iterator[tuple[str, Callable[[Replay, Any], 
 def head_place(replay: Replay) -> str:
     """Where the loss is formed: its last operation that is no sum and no constant factor."""
     for op in reversed(replay.operations):
-        if op.outputs[0] in replay.moving and not replay.is_linear(op) and op.frames:
+        joins = sum(i in replay.moving for i in op.inputs) > 1
+        formed = joins or not replay.is_linear(op)
+        if op.outputs[0] in replay.moving and formed and op.frames:
             return op.frames[0]
     return replay.operations[-1].frames[0] if replay.operations else ""
 
