@@ -21,7 +21,7 @@ from jaxnet.check.runs.trial import Loss, Trial
 from jaxnet.check.witness import compiled
 
 SMALLER = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
-LARGER = (1e2, 1e4, 1e3, 1e1, 1e5, 1e6)
+LARGER = (1e2, 1e4, 1e3, 1e1, 1e6, 1e5, 1e8, 1e7)
 """Step sizes that are tried, as multiples of the user's."""
 
 SECONDS = 15.0
