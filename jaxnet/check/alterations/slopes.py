@@ -233,7 +233,7 @@ def _of_function(
             code, rank = "wrong_loss", 2
         yield code, local(slope), f"takes {slip.said} for the derivative of {f.name}", needs, rank
     yield (
-        "wrong_derivative",
+        "double_counted",
         local(lambda a, replay, dy: f.of_x(replay.values[a.x]) ** 2),
         f"multiplies by the derivative of {f.name} twice",
         needs,
