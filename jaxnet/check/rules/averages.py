@@ -62,6 +62,10 @@ def square(name: str, g: Any, o: Options, mean: Any = None) -> Any:
         return np.sum(g**2)
     if o("mean_square", name):
         return np.mean(g**2)
+    if o("largest_square", name):
+        return np.max(g**2)
+    if o("share_square", name):
+        return o.square_of_all + np.zeros_like(g)
     if mean is not None and o("of_average", name):
         return mean**2
     if mean is not None and o("centred", name):
@@ -94,6 +98,8 @@ def correction(b: Any, t: int, o: Options, name: str, other: Any = None) -> Any:
         t = t + 1
     if o("correction_guarded", name):
         t = max(t - 1, 1)
+    if o("correction_skipped", name):
+        return 1 - np.float64(b) ** (t - 1) if t > 1 else 1.0
     if o("correction_fixed", name):
         t = 1
     if o("correction_product", name):
@@ -152,4 +158,7 @@ def quotient(above: Any, below: Any, eps: Any, o: Options) -> Any:
     """Above / below, with what people do to it."""
     if o("eps_after_quotient"):
         return above / (below - eps) + eps
+    if o("eps_after_quotient_guarded"):
+        bare = below - eps
+        return above / np.where(bare > 0, bare, 1.0) + eps
     return above / below

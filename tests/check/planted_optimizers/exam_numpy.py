@@ -83,7 +83,8 @@ plant("exam momentum dampened", "dampening", "momentum", Velocity(0.9, "dampened
 plant("exam momentum old velocity", "order", "momentum", Velocity(0.9, "old").pair())
 plant("exam momentum forgets", "state_reset", "momentum", Velocity(0.9, "new zeros").pair())
 plant("exam momentum brakes", "momentum_sign", "momentum", Velocity(0.9, "brakes").pair())
-plant("exam momentum lr twice", "scale", "momentum", Velocity(0.9, "lr twice").pair())
+plant("exam momentum lr twice", "lr_in_buffer", "momentum", Velocity(0.9, "lr twice").pair(),
+      "scale")  # fmt: skip
 plant("exam momentum 1 - mu", "betas_swapped", "momentum", (
     lambda p: {k: 0.0 * a for k, a in p.items()},
     lambda p, g, s: (
@@ -683,10 +684,9 @@ plant("exam lamb upside down", "mismatch", "lamb", lamb("upside down"), "scale",
 def novograd(fault: str) -> Any:
     def update(p: Any, g: Any, m: Any, v: Any, t: int) -> Any:
         square = g**2 if fault == "entries" else np.sum(g**2)
-        first = t == 1 and fault != "from 0"
-        v = square if first else 0.25 * v + 0.75 * square
         if fault == "norm":
-            v = norm(g) if t == 1 else 0.25 * v + 0.75 * norm(g)
+            square = norm(g)
+        v = square if t == 1 and fault != "from 0" else 0.25 * v + 0.75 * square
         u = g / (v + 1e-6) if fault in ("norm", "no root") else g / (np.sqrt(v) + 1e-6)
         if fault == "averaged":
             m = 0.9 * m + 0.1 * (u + 0.01 * p)
@@ -789,7 +789,7 @@ plant("exam schedule free swapped", "betas_swapped", "schedule_free_sgd", schedu
 plant("exam schedule free at x", "nesterov_point", "schedule_free_sgd", schedule_free("at x"),
       "order", "wrong_accumulator")  # fmt: skip
 plant("exam schedule free one late", "bias_correction_off_by_one", "schedule_free_sgd",
-      schedule_free("one late"), "initial_accumulator")  # fmt: skip
+      schedule_free("one late"), "initial_accumulator", "order")  # fmt: skip
 
 
 def dog(fault: str) -> Any:
