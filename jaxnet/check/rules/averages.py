@@ -10,6 +10,9 @@ import numpy as np
 
 from jaxnet.check.rules.alteration import Options, State
 
+STARTS = (1.0, 0.1, 1e-6)
+"""What averages are started at that should start elsewhere."""
+
 
 def keep(s: State, name: str, new: Any, o: Options, start: Any = 0.0) -> Any:
     """Write a part of the state, and give the value that the update is made of."""
@@ -27,6 +30,7 @@ def average(s: State, name: str, value: Any, b: Any, o: Options, start: Any = 0.
         weight = 1.0
     if o("weights_swapped", name):
         b, weight = weight, b
+    start = started(name, start, o)
     if o("seeded", name) and name not in s:
         return keep(s, name, value, o, start)
     if o("seeded_zero_first", name) and name not in s:
@@ -41,6 +45,14 @@ def average(s: State, name: str, value: Any, b: Any, o: Options, start: Any = 0.
     if o("negative_gradient", name):
         weight = -weight
     return keep(s, name, b * s.get(name, start) + weight * value, o, start)
+
+
+def started(name: str, start: Any, o: Options) -> Any:
+    """What a part of the state starts at, or what is taken for it."""
+    for other in STARTS:
+        if o(f"started_{other}", name):
+            return other
+    return start
 
 
 def squares(
@@ -133,6 +145,8 @@ def root(v: Any, eps: Any, o: Options, inside: bool, eps_root: Any = 0.0, c: Any
         return np.sqrt(np.maximum(v, eps))
     if o("eps_absent"):
         return np.sqrt(v)
+    if o("eps_absent_guarded"):
+        return np.where(v > 0, np.sqrt(v), 1.0)
     if o("eps_both"):
         return np.sqrt(v + eps) + eps
     if o("eps_squared"):

@@ -83,6 +83,11 @@ CATALOGUE: dict[str, Named] = {
     ),
     "decay_plain": Named(
         "weight_decay_unscaled",
+        "The weight decay of z is not multiplied by the learning rate. It is lr wd y.",
+        "Multiply the decay by the learning rate.",
+    ),
+    "decay_rate_plain": Named(
+        "weight_decay_unscaled",
         "The weight decay is multiplied by lr alone. The rule has its whole rate there, with the "
         "estimate d in it.",
         "Multiply the decay by the rate of the step.",
@@ -685,6 +690,11 @@ CATALOGUE: dict[str, Named] = {
         "The norms are not bounded from below. They count as min_norm at least.",
         "Take the maximum with min_norm.",
     ),
+    "eps_absent_guarded": Named(
+        "eps_placement",
+        "eps is missing: only a denominator of 0 is replaced. The rule always has one.",
+        "Add eps.",
+    ),
     "eps_absent": Named(
         "eps_placement",
         "eps is missing: the denominator can become 0. The rule has one.",
@@ -1003,6 +1013,11 @@ CATALOGUE: dict[str, Named] = {
         "{part} starts at the first value. It starts at 0.",
         "Start {part} at 0.",
     ),
+    "started": Named(
+        "initial_accumulator",
+        "{part} starts at another value than due.",
+        "Start {part} as the rule's equations do.",
+    ),
     "averaged_square:": Named(
         "wrong_accumulator",
         "{part} averages g^2. It keeps the decayed maximum of |g|.",
@@ -1043,8 +1058,9 @@ def named_alteration(name: str, rule: str) -> Named:
     kind, _, part = name.partition(":")
     found = CATALOGUE.get(name) or (CATALOGUE.get(f"{kind}:") if part else None)
     found = found or CATALOGUE.get(kind)
-    if found is None and kind.startswith("decayed_"):
-        found = CATALOGUE["decayed"]
+    for family in ("decayed", "started"):
+        if found is None and kind.startswith(f"{family}_"):
+            found = CATALOGUE[family]
     if found is None:
         words = kind.replace("_", " ")
         code = "mismatch"

@@ -159,8 +159,10 @@ def _pair(
 
 
 def _joined(a: Alteration, b: Alteration) -> Alteration:
-    # Where eps stands matters least, so it is told last.
-    named = sorted(a.named + b.named, key=lambda n: n.code.startswith("eps"))
+    # Where eps stands matters less than what else is wrong; a name that says little comes last.
+    named = sorted(
+        a.named + b.named, key=lambda n: (n.code == "mismatch", n.code.startswith("eps"))
+    )
     return Alteration(
         a.on + b.on, {**a.hyper, **b.hyper}, tuple(named), {**a.evidence, **b.evidence}
     )
@@ -363,7 +365,8 @@ def _decays(case: Case, k: int) -> Iterator[Alteration]:
     if not np.isfinite(fitted):
         return
     for kind in ("coupled", "decoupled"):
-        for c in (fitted, 1e-4, 1e-3, 1e-2, 0.1, 5e-4, 5e-3, 0.05):
+        closest = _closest_decay(case, f"decay_extra_{kind}", k)
+        for c in (fitted, closest, 1e-4, 1e-3, 1e-2, 0.1, 5e-4, 5e-3, 0.05):
             where = {
                 "coupled": "The weights decay by a term wd x in the gradient",
                 "decoupled": "The weights decay beside the step, by lr wd x",
@@ -374,6 +377,24 @@ def _decays(case: Case, k: int) -> Iterator[Alteration]:
                 "Leave the decay out, or compare with a rule that has one, such as adamw.",
             )
             yield Alteration((), {f"decay_extra_{kind}": c}, (named,), {"weight_decay": c})
+
+
+def _closest_decay(case: Case, name: str, k: int) -> float:
+    """The coefficient whose path is the closest to the user's: the best of some, then Newton."""
+    steps = 4
+    mine = case.paths[k][: steps + 1]
+
+    def apart(c: float) -> np.ndarray:
+        path = case.run(Alteration((), {name: c}), k, steps)
+        return np.full_like(mine, np.inf) if path is None else path - mine
+
+    c = min(np.logspace(-5, 0, 11), key=lambda c: float(np.sum(apart(c) ** 2)))
+    with np.errstate(all="ignore"):
+        for _ in range(12):
+            here = apart(c)
+            slope = (apart(c * (1 + 1e-6)) - here) / (1e-6 * c)
+            c = c - float((here * slope).sum() / (slope * slope).sum())
+    return float(c)
 
 
 def _number(name: str, value: Any) -> dict[str, float]:

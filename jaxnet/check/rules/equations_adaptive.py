@@ -5,7 +5,16 @@ from typing import Any
 import numpy as np
 
 from jaxnet.check.rules.alteration import Equations, Options, State
-from jaxnet.check.rules.averages import average, keep, quotient, root, square, squares, total
+from jaxnet.check.rules.averages import (
+    average,
+    keep,
+    quotient,
+    root,
+    square,
+    squares,
+    started,
+    total,
+)
 
 
 def adagrad(g: Any, x: Any, s: State, t: int, lr: Any, o: Options) -> Any:
@@ -93,7 +102,8 @@ def sm3(g: Any, x: Any, s: State, t: int, lr: Any, o: Options) -> Any:
     """The update of `sm3`."""
     axes = range(g.ndim)
     rest = [tuple(b for b in axes if b != a) for a in axes]
-    mus = s.get("mu", [np.zeros_like(g).max(axis=r, keepdims=True) for r in rest])
+    first = np.zeros_like(g) + started("mu", 0.0, o)
+    mus = s.get("mu", [first.max(axis=r, keepdims=True) for r in rest])
     least = np.max(np.broadcast_arrays(*mus), axis=0) if o("cover_largest") else _least(mus)
     if o("cover_sum"):
         least = sum(np.broadcast_arrays(*mus))

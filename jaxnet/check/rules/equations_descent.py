@@ -15,7 +15,7 @@ def gd(g: Any, x: Any, s: State, t: int, lr: Any, o: Options) -> Any:
 
 def velocity(g: Any, s: State, lr: Any, o: Options, nesterov: bool) -> Any:
     """The update of momentum, mu v + g, and of Nesterov's."""
-    mu, old = o.momentum, s.get("v", np.zeros_like(g))
+    mu, old = o.momentum, s.get("v", g if o("seeded", "v") else np.zeros_like(g))
     inside = lr if o("lr_inside") or o("lr_twice") else 1.0
     outside = 1.0 if o("lr_inside") else lr
     weight = 1.0

@@ -97,6 +97,8 @@ def novograd(g: Any, x: Any, s: State, t: int, lr: Any, o: Options) -> Any:
     if wd and (o("decay_decoupled") or o("decay_unscaled")):
         outer, wd = (wd * x if o("decay_unscaled") else lr * wd * x), 0.0
     power = np.sum(g**2)
+    if o("share_square", "v"):
+        power = o.square_of_all
     if o("norm_absent"):
         power = g**2
     if o("norm_mean"):

@@ -72,5 +72,5 @@ def _named(mine: str, rule: str) -> Named:
     return Named(
         code,
         f"The rule is {rule}, not {mine}.",
-        f"Compare with {mine}'s equations, or pass \"{rule}\" if that rule is meant.",
+        f'Compare with {mine}\'s equations, or pass "{rule}" if that rule is meant.',
     )

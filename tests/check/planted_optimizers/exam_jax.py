@@ -244,7 +244,7 @@ def adopt(fault: str) -> Any:
             return x, (m, g * g, 1)
         new_v = 0.9999 * v + 0.0001 * g * g
         c = g / jnp.maximum(jnp.sqrt(new_v if fault == "new v" else v), 1e-6)
-        c = jnp.clip(c, -max(k, 1) ** 0.25, max(k, 1) ** 0.25)
+        c = jnp.clip(c, -(max(k, 1) ** 0.25), max(k, 1) ** 0.25)
         m = 0.9 * m + 0.1 * c
         return x - LR * m, (m, new_v, k + 1)
 

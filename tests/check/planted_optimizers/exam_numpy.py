@@ -166,7 +166,7 @@ plant("exam nag backwards", "momentum_sign", "nag", fista(-1))
 
 
 def nag_without_memory(y: Any, g: Any, state: Any) -> Any:
-    x_old, t = state
+    _, t = state
     x = y - LR * g
     t_next = (1 + np.sqrt(1 + 4 * t**2)) / 2
     return x + (t - 1) / t_next * (x - y), (x, t_next)
@@ -444,9 +444,7 @@ def leafwise(start: Any, update: Any) -> Any:
 
     def step(params: Any, grads: Any, state: Any) -> Any:
         kept, t = state
-        both = [
-            update(p, g, *s, t + 1) for p, g, s in zip(params, grads, kept, strict=True)
-        ]
+        both = [update(p, g, *s, t + 1) for p, g, s in zip(params, grads, kept, strict=True)]
         return [b[0] for b in both], ([b[1:] for b in both], t + 1)
 
     return init, step
@@ -896,4 +894,3 @@ plant("exam muon", "", "muon", muon(""), **small)
 plant("exam muon plain", "nesterov_point", "muon", muon("plain"), **small)
 plant("exam muon no factor", "scale", "muon", muon("no factor"), "mismatch", **small)
 plant("exam muon wd", "weight_decay_unscaled", "muon", muon("wd"), **small)
-

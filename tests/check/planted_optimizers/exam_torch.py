@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax.numpy as jnp
 import torch
 
 from .problem import Planted
@@ -16,6 +17,11 @@ def plant(name: str, code: str, reference: str, rule: Any, *also: str, **hyper: 
 
 def made(kind: Any, **flags: Any) -> Any:
     return lambda params: kind(params, lr=LR, **flags)
+
+
+def torch_rate(t: Any) -> Any:
+    """The rate of torch.optim.Adafactor as a schedule."""
+    return jnp.minimum(LR, 1 / jnp.sqrt(t + 1.0))
 
 
 optim = torch.optim
@@ -70,7 +76,7 @@ class Adds(optim.SGD):
 
 class DecaysAfter(optim.Adam):
     @torch.no_grad()
-    def step(self, closure: Any = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Any = None) -> Any:
         super().step(closure)
         for group in self.param_groups:
             for p in group["params"]:
@@ -114,10 +120,4 @@ plant("exam torch amsgrad right", "", "amsgrad", made(optim.Adam, amsgrad=True))
 plant("exam torch nadam near", "", "nadam", made(optim.NAdam, momentum_decay=1e4))
 plant("exam torch foreach", "", "adam", made(optim.Adam, foreach=True))
 plant("exam torch adafactor", "", "adafactor", made(optim.Adafactor),
-      learning_rate=lambda t: torch_rate(t), min_dim_size_to_factor=1)  # fmt: skip
-
-
-def torch_rate(t: Any) -> Any:
-    import jax.numpy as jnp
-
-    return jnp.minimum(LR, 1 / jnp.sqrt(t + 1.0))
+      learning_rate=torch_rate, min_dim_size_to_factor=1)  # fmt: skip
