@@ -10,17 +10,13 @@ from jaxnet.check.report import Finding, Report
 from jaxnet.check.rules.alteration import Equations, run
 from jaxnet.check.rules.comparison import HALF_SINGLE, LOOSE, RELATIVE, SINGLE, Gap, by_leaf, gap
 from jaxnet.check.rules.diagnosis import Alteration, Case, dialect, search
-from jaxnet.check.rules.equations_adam import ADAM
-from jaxnet.check.rules.equations_adaptive import ADAPTIVE
-from jaxnet.check.rules.equations_averaging import AVERAGING
-from jaxnet.check.rules.equations_descent import DESCENT
-from jaxnet.check.rules.equations_layerwise import LAYERWISE
+from jaxnet.check.rules.equations import EQUATIONS
 from jaxnet.check.rules.problems import closed_problem, problems, varied_problem
 from jaxnet.check.rules.reference import Reference
 from jaxnet.check.rules.subject import Subject, subject
 
-EQUATIONS = {**DESCENT, **ADAPTIVE, **ADAM, **LAYERWISE, **AVERAGING}
-"""The rules of the zoo that are written as equations with alterations."""
+LENGTH = 1e-3
+"""From here a factor on the step is told as such; below, something else is wrong."""
 
 
 def optimizer(
@@ -202,7 +198,7 @@ def _mismatch(
             "Leave out what depends on the leaf, such as its size.",
             {**evidence, "factor": next(iter(uneven.values()))},
         )
-    if len(known) == len(factors):
+    if len(known) == len(factors) and max(abs(c - 1) for c in known) > LENGTH:
         return Finding(
             "scale",
             leaves,
@@ -232,7 +228,9 @@ def _leaf_factors(case: Case, mine: np.ndarray, due: np.ndarray) -> dict[str, fl
     ends = np.cumsum(case.sizes)[:-1]
     parts = zip(case.leaves, np.split(mine, ends, axis=1), np.split(due, ends, axis=1), strict=True)
     found = {leaf: _one_factor(m.ravel(), d.ravel()) for leaf, m, d in parts}
-    return {leaf: c for leaf, c in found.items() if c is not None} if all(found.values()) else {}
+    factors = {leaf: c for leaf, c in found.items() if c}
+    told = len(factors) == len(found) and max(abs(c - 1) for c in factors.values()) > LENGTH
+    return factors if told else {}
 
 
 def _one_factor(mine: np.ndarray, due: np.ndarray) -> float | None:

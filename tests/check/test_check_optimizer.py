@@ -10,10 +10,10 @@ import optax
 import pytest
 
 from jaxnet import check, optim
-from jaxnet.check.optimizer import EQUATIONS
 from jaxnet.check.rules.alteration import run
 from jaxnet.check.rules.comparison import RELATIVE, gap
 from jaxnet.check.rules.diagnosis import Alteration, Case
+from jaxnet.check.rules.equations import EQUATIONS
 from jaxnet.check.rules.problems import MIXED, problems
 from jaxnet.check.rules.reference import Reference
 
@@ -29,12 +29,12 @@ def named(p: Planted) -> str:
     return p.name
 
 
-@pytest.mark.parametrize("p", FAULTS[::16], ids=named)
+@pytest.mark.parametrize("p", FAULTS[::40], ids=named)
 def test_planted_faults_are_named(p: Planted) -> None:
     assert headline(p) in (p.code, *p.also)
 
 
-@pytest.mark.parametrize("p", RIGHT[::9], ids=named)
+@pytest.mark.parametrize("p", RIGHT[::20], ids=named)
 def test_right_rules_pass(p: Planted) -> None:
     assert headline(p) == ""
 

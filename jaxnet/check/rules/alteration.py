@@ -163,12 +163,14 @@ def _updates(
     )
     o.hyper["decay_inside"] = inside
     o.hyper["rate_now"] = lr
+    o.hyper["square_of_all"] = sum((g**2).sum() for g in grads)
     if equations.tree:
         us = step(grads, xs, memory.of(0, None), t, lr, o)
     else:
         us = []
         for i, (g, x) in enumerate(zip(grads, xs, strict=True)):
             clock = (t - 1) * n + i + 1 if o("share_clock") else t
+            clock = (t - 1) * (n + 1) + i + 2 if o("share_clock_both") else clock
             s = memory.of(i, x)
             us.append(step(g, x, s, clock, lr, o))
             memory.after(i, x, s)

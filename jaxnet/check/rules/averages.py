@@ -10,6 +10,9 @@ import numpy as np
 
 from jaxnet.check.rules.alteration import Options, State
 
+STARTS = (1.0, 0.1, 1e-6)
+"""What averages are started at that should start elsewhere."""
+
 
 def keep(s: State, name: str, new: Any, o: Options, start: Any = 0.0) -> Any:
     """Write a part of the state, and give the value that the update is made of."""
@@ -27,6 +30,7 @@ def average(s: State, name: str, value: Any, b: Any, o: Options, start: Any = 0.
         weight = 1.0
     if o("weights_swapped", name):
         b, weight = weight, b
+    start = started(name, start, o)
     if o("seeded", name) and name not in s:
         return keep(s, name, value, o, start)
     if o("seeded_zero_first", name) and name not in s:
@@ -41,6 +45,14 @@ def average(s: State, name: str, value: Any, b: Any, o: Options, start: Any = 0.
     if o("negative_gradient", name):
         weight = -weight
     return keep(s, name, b * s.get(name, start) + weight * value, o, start)
+
+
+def started(name: str, start: Any, o: Options) -> Any:
+    """What a part of the state starts at, or what is taken for it."""
+    for other in STARTS:
+        if o(f"started_{other}", name):
+            return other
+    return start
 
 
 def squares(
@@ -62,6 +74,10 @@ def square(name: str, g: Any, o: Options, mean: Any = None) -> Any:
         return np.sum(g**2)
     if o("mean_square", name):
         return np.mean(g**2)
+    if o("largest_square", name):
+        return np.max(g**2)
+    if o("share_square", name):
+        return o.square_of_all + np.zeros_like(g)
     if mean is not None and o("of_average", name):
         return mean**2
     if mean is not None and o("centred", name):
@@ -94,6 +110,8 @@ def correction(b: Any, t: int, o: Options, name: str, other: Any = None) -> Any:
         t = t + 1
     if o("correction_guarded", name):
         t = max(t - 1, 1)
+    if o("correction_skipped", name):
+        return 1 - np.float64(b) ** (t - 1) if t > 1 else 1.0
     if o("correction_fixed", name):
         t = 1
     if o("correction_product", name):
@@ -127,6 +145,8 @@ def root(v: Any, eps: Any, o: Options, inside: bool, eps_root: Any = 0.0, c: Any
         return np.sqrt(np.maximum(v, eps))
     if o("eps_absent"):
         return np.sqrt(v)
+    if o("eps_absent_guarded"):
+        return np.where(v > 0, np.sqrt(v), 1.0)
     if o("eps_both"):
         return np.sqrt(v + eps) + eps
     if o("eps_squared"):
@@ -152,4 +172,7 @@ def quotient(above: Any, below: Any, eps: Any, o: Options) -> Any:
     """Above / below, with what people do to it."""
     if o("eps_after_quotient"):
         return above / (below - eps) + eps
+    if o("eps_after_quotient_guarded"):
+        bare = below - eps
+        return above / np.where(bare > 0, bare, 1.0) + eps
     return above / below

@@ -83,6 +83,11 @@ CATALOGUE: dict[str, Named] = {
     ),
     "decay_plain": Named(
         "weight_decay_unscaled",
+        "The weight decay of z is not multiplied by the learning rate. It is lr wd y.",
+        "Multiply the decay by the learning rate.",
+    ),
+    "decay_rate_plain": Named(
+        "weight_decay_unscaled",
         "The weight decay is multiplied by lr alone. The rule has its whole rate there, with the "
         "estimate d in it.",
         "Multiply the decay by the rate of the step.",
@@ -174,6 +179,12 @@ CATALOGUE: dict[str, Named] = {
         "bias_correction_off_by_one",
         "The bias correction of {part} is one step late. The first step has t = 1, the second t "
         "= 2.",
+        "Raise the counter before it is used.",
+    ),
+    "correction_skipped": Named(
+        "bias_correction_off_by_one",
+        "The bias correction of {part} uses t - 1, and none in the first step. The first step has "
+        "t = 1.",
         "Raise the counter before it is used.",
     ),
     "correction_now": Named(
@@ -292,6 +303,12 @@ CATALOGUE: dict[str, Named] = {
         "dampening",
         "The velocity takes (1 - momentum) g from the second step on. It takes the whole of g.",
         "Set the dampening to 0.",
+    ),
+    "dampened_corrected": Named(
+        "dampening",
+        "The velocity is an average of gradients, (1 - momentum) g, with a bias correction. It is "
+        "a sum that takes the whole of g.",
+        "Leave the factor (1 - momentum) and the correction out.",
     ),
     "lookahead_whole": Named(
         "dampening",
@@ -510,6 +527,11 @@ CATALOGUE: dict[str, Named] = {
         "The norm lacks its root. It is the root of the sum of squares.",
         "Take the root.",
     ),
+    "rectifier_squared": Named(
+        "sqrt_missing",
+        "The rectification r is squared: its root is missing. It is the root of a quotient.",
+        "Take the root.",
+    ),
     "no_square": Named(
         "mismatch",
         "The step divides by the gradient's norm. It divides by its square.",
@@ -607,6 +629,11 @@ CATALOGUE: dict[str, Named] = {
         "eps is added to the quotient, m / sqrt(v) + eps. It belongs to the denominator.",
         "Put brackets around the denominator.",
     ),
+    "eps_after_quotient_guarded": Named(
+        "eps_placement",
+        "eps is added to the quotient, where the root is not 0. It belongs to the denominator.",
+        "Set brackets around the denominator.",
+    ),
     "eps_in_average": Named(
         "eps_placement",
         "eps is averaged with the square. It is added to the average whole.",
@@ -663,6 +690,11 @@ CATALOGUE: dict[str, Named] = {
         "The norms are not bounded from below. They count as min_norm at least.",
         "Take the maximum with min_norm.",
     ),
+    "eps_absent_guarded": Named(
+        "eps_placement",
+        "eps is missing: only a denominator of 0 is replaced. The rule always has one.",
+        "Add eps.",
+    ),
     "eps_absent": Named(
         "eps_placement",
         "eps is missing: the denominator can become 0. The rule has one.",
@@ -708,6 +740,16 @@ CATALOGUE: dict[str, Named] = {
         "state_shared",
         "Leaves share one state, and that of the last leaf is kept. Each leaf needs its own.",
         "Make a new array for every leaf.",
+    ),
+    "share_square:": Named(
+        "state_shared",
+        "{part} accumulates the squares of all leaves together. Each entry needs its own.",
+        "Square entry by entry.",
+    ),
+    "share_clock_both": Named(
+        "state_shared",
+        "The counter is raised once for every leaf and once for the step. It counts steps.",
+        "Raise it once a step.",
     ),
     "share_clock": Named(
         "state_shared",
@@ -830,6 +872,11 @@ CATALOGUE: dict[str, Named] = {
         "The gradient is orthogonalised, and the momentum unused. The momentum is due.",
         "Orthogonalise the momentum.",
     ),
+    "sign_twice": Named(
+        "order",
+        "The signs are averaged, and the sign is taken again. The rule averages the gradients.",
+        "Average first, then take the sign.",
+    ),
     "sign_first": Named(
         "order",
         "The signs are averaged. The rule takes the sign of the average.",
@@ -860,6 +907,21 @@ CATALOGUE: dict[str, Named] = {
         "wrong_accumulator",
         "{part} accumulates the squared norm of the leaf. It has a number for every entry.",
         "Square entry by entry.",
+    ),
+    "largest_square:": Named(
+        "wrong_accumulator",
+        "{part} accumulates the largest square of the leaf. It has a number for every entry.",
+        "Square entry by entry.",
+    ),
+    "norm_averaged": Named(
+        "wrong_accumulator",
+        "v averages norms. It averages squared norms, and the root is taken of the average.",
+        "Square the norm.",
+    ),
+    "momentum_absent": Named(
+        "wrong_accumulator",
+        "The average of the gradient is not used: the step is made of the gradient itself.",
+        "Make the step of the average.",
     ),
     "mean_square:": Named(
         "wrong_accumulator",
@@ -951,6 +1013,11 @@ CATALOGUE: dict[str, Named] = {
         "{part} starts at the first value. It starts at 0.",
         "Start {part} at 0.",
     ),
+    "started": Named(
+        "initial_accumulator",
+        "{part} starts at another value than due.",
+        "Start {part} as the rule's equations do.",
+    ),
     "averaged_square:": Named(
         "wrong_accumulator",
         "{part} averages g^2. It keeps the decayed maximum of |g|.",
@@ -991,8 +1058,9 @@ def named_alteration(name: str, rule: str) -> Named:
     kind, _, part = name.partition(":")
     found = CATALOGUE.get(name) or (CATALOGUE.get(f"{kind}:") if part else None)
     found = found or CATALOGUE.get(kind)
-    if found is None and kind.startswith("decayed_"):
-        found = CATALOGUE["decayed"]
+    for family in ("decayed", "started"):
+        if found is None and kind.startswith(f"{family}_"):
+            found = CATALOGUE[family]
     if found is None:
         words = kind.replace("_", " ")
         code = "mismatch"

@@ -11,20 +11,26 @@ from jaxnet.check.rules.alteration import Equations, Options, run
 from jaxnet.check.rules.catalogue import Named, named_alteration, rank
 from jaxnet.check.rules.comparison import by_leaf, gap
 from jaxnet.check.rules.dialects import DIALECTS, Dialect
+from jaxnet.check.rules.equations import EQUATIONS
+from jaxnet.check.rules.other_rules import other_rules
 from jaxnet.check.rules.problems import Problem
 from jaxnet.check.rules.reference import Reference
 
-PATIENCE = 4.0
-"""Seconds of computing that pairs of alterations may take."""
+PATIENCE = 2.5
+"""Seconds of computing that a search may take."""
 
 
 class Alteration(NamedTuple):
-    """One thing else than due: alterations that are on, and hyperparameters of another value."""
+    """One thing else than due: alterations that are on, and hyperparameters of another value.
+
+    With `rule` it is another rule altogether, and `hyper` are its hyperparameters.
+    """
 
     on: tuple[str, ...] = ()
     hyper: Mapping[str, Any] = {}
     named: tuple[Named, ...] = ()
     evidence: Mapping[str, float] = {}
+    rule: str = ""
 
 
 class Case(NamedTuple):
@@ -59,13 +65,14 @@ class Case(NamedTuple):
     def tried(self, a: Alteration, problem: Problem) -> np.ndarray | None:
         """The path of the altered rule on a problem; None if it cannot be run."""
         try:
-            return run(self.equations, self.options(a), problem)
+            equations = EQUATIONS[a.rule] if a.rule else self.equations
+            return run(equations, self.options(a), problem)
         except (ValueError, ArithmeticError, TypeError, KeyError, np.linalg.LinAlgError):
             return None
 
     def options(self, a: Alteration, remember: bool = False) -> Options:
         """The options of an alteration."""
-        hyper = {**self.reference.hyper, **a.hyper}
+        hyper = dict(a.hyper) if a.rule else {**self.reference.hyper, **a.hyper}
         rate = hyper.get("learning_rate")
         if callable(rate):
             hyper["lr_at"] = lambda t, rate=rate: np.float64(rate(np.int32(t - 1)))
@@ -99,11 +106,12 @@ def search(
     A path that parts by no more than a factor in float32 does (`small`) gets no fits and no pairs:
     two alterations can undo one another but for so little.
     """
+    stop = time.process_time() + PATIENCE
     wrong = [case.wrong_leaves(k, case.due[k]) for k in range(len(case.problems))]
     k = next(i for i, w in enumerate(wrong) if w.any())
     first = gap(case.paths[k], case.due[k], case.tolerance, case.unit).wrong.any(axis=1).argmax()
     steps = min(len(case.problems[k].grads), int(first) + 4)
-    screen = _Screen(case, k, steps, np.any(wrong, axis=0))
+    screen = _Screen(case, k, int(first), steps, np.any(wrong, axis=0))
     singles = list(_singles(case))
     for a in singles:
         if screen(a):
@@ -120,18 +128,25 @@ def search(
             return a, screen.leaves
     if small:
         return None
+    tell("comparing with other rules")
+    # Some of other libraries keep a factor in float32, whatever the parameters are.
+    case = case._replace(tolerance=max(case.tolerance, 1e-6))
+    whole = _Screen(case, k, int(first), steps, np.any(wrong, axis=0))
+    for other in other_rules(case.reference):
+        a = Alteration(other.on, other.hyper, (other.named,), {}, other.rule)
+        if whole(a):
+            return a, whole.leaves
     tell("trying two alterations at a time")
-    return _pair(case, screen, singles)
+    return _pair(screen, singles, stop)
 
 
 def _pair(
-    case: Case, screen: "_Screen", singles: list[Alteration]
+    screen: "_Screen", singles: list[Alteration], stop: float
 ) -> tuple[Alteration, list[int]] | None:
-    """Two alterations at a time, the likely first, for as long as PATIENCE allows."""
+    """Two alterations at a time, the likely first, until the process has computed to `stop`."""
     plain = [a for a in singles if a.on]
-    swaps = [a for a in (*singles, *_other_values(case)) if a.hyper]
+    swaps = [a for a in (*singles, *_other_values(screen.case)) if a.hyper]
     pairs = sorted(combinations(range(len(plain)), 2), key=sum)
-    stop = time.process_time() + PATIENCE
     for a, b in chain(
         ((plain[i], plain[j]) for i, j in pairs), ((a, b) for b in swaps for a in plain)
     ):
@@ -144,29 +159,42 @@ def _pair(
 
 
 def _joined(a: Alteration, b: Alteration) -> Alteration:
+    # Where eps stands matters less than what else is wrong; a name that says little comes last.
+    named = sorted(
+        a.named + b.named, key=lambda n: (n.code == "mismatch", n.code.startswith("eps"))
+    )
     return Alteration(
-        a.on + b.on, {**a.hyper, **b.hyper}, a.named + b.named, {**a.evidence, **b.evidence}
+        a.on + b.on, {**a.hyper, **b.hyper}, tuple(named), {**a.evidence, **b.evidence}
     )
 
 
 class _Screen:
     """Whether an alteration goes the user's path: first on a few steps, then everywhere."""
 
-    def __init__(self, case: Case, k: int, steps: int, wrong: np.ndarray) -> None:
+    def __init__(self, case: Case, k: int, wrong_step: int, steps: int, wrong: np.ndarray) -> None:
         self.case, self.k, self.steps, self.wrong = case, k, steps, wrong
         self.leaves: list[int] = []
         self.on_k = case.wrong_leaves(k, case.due[k])
         i = min(map(int, np.flatnonzero(self.on_k)), key=lambda leaf: case.sizes[leaf])
         first = sum(case.sizes[:i])
-        self.small = None if case.equations.tree else case.problems[k].cut(steps).leaf(i)
-        self.part = case.paths[k][: steps + 1, first : first + case.sizes[i]]
+        part = case.paths[k][:, first : first + case.sizes[i]]
+        lengths = sorted({min(wrong_step, steps), steps} - {0})
+        self.small = [
+            (case.problems[k].cut(n).leaf(i), part[: n + 1])
+            for n in lengths
+            if not case.equations.tree
+        ]
 
     def unlike(self, a: Alteration) -> bool:
         """Whether it parts from the user's path on one leaf, which is soon seen."""
-        if self.small is None or any(name.startswith("share") for name in a.on):
+        tree = a.rule and EQUATIONS[a.rule].tree
+        if tree or any(name.startswith("share") for name in a.on):
             return False
-        path = self.case.tried(a, self.small)
-        return path is None or gap(self.part, path, self.case.tolerance, self.case.unit).any
+        for problem, part in self.small:
+            path = self.case.tried(a, problem)
+            if path is None or gap(part, path, self.case.tolerance, self.case.unit).any:
+                return True
+        return False
 
     def __call__(self, a: Alteration) -> bool:
         case, k = self.case, self.k
@@ -189,7 +217,9 @@ def _singles(case: Case) -> Iterator[Alteration]:
     """All alterations that the equations know, the likely first."""
     rule = case.reference.entry.name
     options = case.options(Alteration(), remember=True)
-    run(case.equations, options, case.problems[0])
+    # Some are asked only where a gradient or a leaf is 0.
+    for problem in case.problems:
+        run(case.equations, options, problem.cut(6))
     asked = dict(options.asked or {})
     # Some are asked only where another is on, and parts of a state are known once it is run.
     for part in _parts(case):
@@ -335,7 +365,8 @@ def _decays(case: Case, k: int) -> Iterator[Alteration]:
     if not np.isfinite(fitted):
         return
     for kind in ("coupled", "decoupled"):
-        for c in (fitted, 1e-4, 1e-3, 1e-2, 0.1, 5e-4, 5e-3, 0.05):
+        closest = _closest_decay(case, f"decay_extra_{kind}", k)
+        for c in (fitted, closest, 1e-4, 1e-3, 1e-2, 0.1, 5e-4, 5e-3, 0.05):
             where = {
                 "coupled": "The weights decay by a term wd x in the gradient",
                 "decoupled": "The weights decay beside the step, by lr wd x",
@@ -346,6 +377,24 @@ def _decays(case: Case, k: int) -> Iterator[Alteration]:
                 "Leave the decay out, or compare with a rule that has one, such as adamw.",
             )
             yield Alteration((), {f"decay_extra_{kind}": c}, (named,), {"weight_decay": c})
+
+
+def _closest_decay(case: Case, name: str, k: int) -> float:
+    """The coefficient whose path is the closest to the user's: the best of some, then Newton."""
+    steps = 4
+    mine = case.paths[k][: steps + 1]
+
+    def apart(c: float) -> np.ndarray:
+        path = case.run(Alteration((), {name: c}), k, steps)
+        return np.full_like(mine, np.inf) if path is None else path - mine
+
+    c = min(np.logspace(-5, 0, 11), key=lambda c: float(np.sum(apart(c) ** 2)))
+    with np.errstate(all="ignore"):
+        for _ in range(12):
+            here = apart(c)
+            slope = (apart(c * (1 + 1e-6)) - here) / (1e-6 * c)
+            c = c - float((here * slope).sum() / (slope * slope).sum())
+    return float(c)
 
 
 def _number(name: str, value: Any) -> dict[str, float]:

@@ -117,6 +117,14 @@ DIALECTS: dict[str, tuple[Dialect, ...]] = {
             "torch.optim.Adafactor's factors", "every matrix is factored",
             {"min_dim_size_to_factor": 1},
         ),
+        Dialect(
+            "torch.optim.Adafactor", "no eps in the squares, bounds on V instead",
+            on=("bounded_by_precision",),
+        ),
+        Dialect(
+            "torch.optim.Adafactor", "every matrix is factored, and V is bounded in place of eps",
+            {"min_dim_size_to_factor": 1}, ("bounded_by_precision",),
+        ),
     ),
     "rprop": (Dialect("Rprop- of Igel & Huesken (2000)", "no step is left out", on=("moves_on",)),),
 }  # fmt: skip

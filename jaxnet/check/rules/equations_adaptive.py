@@ -5,7 +5,16 @@ from typing import Any
 import numpy as np
 
 from jaxnet.check.rules.alteration import Equations, Options, State
-from jaxnet.check.rules.averages import average, keep, quotient, root, square, squares, total
+from jaxnet.check.rules.averages import (
+    average,
+    keep,
+    quotient,
+    root,
+    square,
+    squares,
+    started,
+    total,
+)
 
 
 def adagrad(g: Any, x: Any, s: State, t: int, lr: Any, o: Options) -> Any:
@@ -75,6 +84,10 @@ def rmsprop(g: Any, x: Any, s: State, t: int, lr: Any, o: Options) -> Any:
     inside, outside = (1.0, lr) if o("lr_outside") else (lr, 1.0)
     if o("lr_twice"):
         outside = lr
+    if o("momentum_first"):
+        b = keep(s, "b", mu * s.get("b", 0.0) + g, o)
+        v = s["v_of_b"] = rho * s.get("v_of_b", o.initial_scale) + (1 - rho) * b**2
+        return -lr * b / root(v / c, o.eps, o, o.eps_in_sqrt, c=None)
     if o("momentum_of_gradient"):
         b = keep(s, "b", mu * s.get("b", 0.0) + g, o)
         return -lr * b / below
@@ -89,7 +102,8 @@ def sm3(g: Any, x: Any, s: State, t: int, lr: Any, o: Options) -> Any:
     """The update of `sm3`."""
     axes = range(g.ndim)
     rest = [tuple(b for b in axes if b != a) for a in axes]
-    mus = s.get("mu", [np.zeros_like(g).max(axis=r, keepdims=True) for r in rest])
+    first = np.zeros_like(g) + started("mu", 0.0, o)
+    mus = s.get("mu", [first.max(axis=r, keepdims=True) for r in rest])
     least = np.max(np.broadcast_arrays(*mus), axis=0) if o("cover_largest") else _least(mus)
     if o("cover_sum"):
         least = sum(np.broadcast_arrays(*mus))
@@ -135,7 +149,8 @@ def adafactor(g: Any, x: Any, s: State, t: int, lr: Any, o: Options) -> Any:
     for constant in (0.999, 0.99, 0.9):
         if o(f"constant_{constant}"):
             b = constant
-    power = square("v", g, o) + (0.0 if o("eps_absent") else o.eps)
+    bare = o("eps_absent") or o("bounded_by_precision")
+    power = square("v", g, o) + (0.0 if bare else o.eps)
     u = _scaled(g, s, b, power, o)
     rms = np.sqrt(np.mean(u**2))
     if o.clipping_threshold is not None and not o("clipping_absent"):
@@ -157,18 +172,20 @@ def adafactor(g: Any, x: Any, s: State, t: int, lr: Any, o: Options) -> Any:
 
 def _scaled(g: Any, s: State, b: Any, power: Any, o: Options) -> Any:
     """G over the root of the factored average, or of the whole one."""
+    floor = np.finfo(np.float64).eps if o("bounded_by_precision") else 0.0
     second, first = sorted(range(g.ndim), key=lambda a: g.shape[a])[-2:] if g.ndim > 1 else (0, 0)
     least = 1 if o("always_factored") else o.min_dim_size_to_factor
     if not o.factored or g.ndim < 2 or g.shape[second] < least:
-        v = average(s, "v", power, b, o)
+        v = np.maximum(average(s, "v", power, b, o), floor**2)
         return g / (v if o("no_root") else np.sqrt(v))
     rows, columns = second, first
     r = average(s, "r", power.mean(axis=columns), b, o)
     c = average(s, "c", power.mean(axis=rows), b, o)
     row = np.expand_dims(r, columns)
     if not o("mean_absent"):
-        row = row / (np.sum(row) if o("mean_sum") else np.mean(row, axis=rows, keepdims=True))
-    v = row * np.expand_dims(c, rows)
+        mean = np.sum(row) if o("mean_sum") else np.mean(row, axis=rows, keepdims=True)
+        row = row / np.maximum(mean, floor)
+    v = np.maximum(row * np.expand_dims(c, rows), floor**2)
     return g / (v if o("no_root") else np.sqrt(v))
 
 

@@ -19,7 +19,7 @@ def schedule_free(g: Any, y: Any, s: State, t: int, lr: Any, o: Options, squared
         g, wd = g + wd * y, 0.0
     elif wd and o("decay_decoupled"):
         last, wd = lr * wd * y, 0.0
-    elif wd and (o("decay_of_z") or o("decay_unscaled")):
+    elif wd and (o("decay_of_z") or o("decay_plain")):
         outer, wd = (lr * wd * z if o("decay_of_z") else wd * y), 0.0
     largest = s["largest"] = max(s.get("largest", 0.0), lr)
     w = largest**o.weight_lr_power
@@ -66,7 +66,7 @@ def schedule_free_adamw(g: Any, x: Any, s: State, t: int, lr: Any, o: Options) -
 
 def madgrad(g: Any, x: Any, s: State, t: int, lr: Any, o: Options) -> Any:
     """The update of `madgrad`."""
-    x0 = s.get("x0", x)
+    x0 = s.get("x0", np.zeros_like(x) if o("start_zero") else x)
     s["x0"] = x0
     rate = (lr + o.eps) * np.sqrt(t)
     if o("rate_no_eps"):
@@ -249,7 +249,7 @@ def prodigy(gs: Any, xs: Any, s: State, t: int, lr: Any, o: Options) -> Any:
     eps = o.eps if o("eps_unscaled") else o.eps * (d if o("d_old") else new)
     wd = o.decay_inside
     outer = wd if wd and o("decay_unscaled") else rate * wd
-    if wd and o("decay_plain"):
+    if wd and o("decay_rate_plain"):
         outer = lr * wd
     return [
         -rate * used["m"][i] / root(used["v"][i], eps, o, False, c=None) - outer * xs[i] for i in n
@@ -287,7 +287,7 @@ def dadapt(gs: Any, xs: Any, s: State, t: int, lr: Any, o: Options) -> Any:
     outer = rate * wd
     if wd and o("decay_unscaled"):
         outer = wd
-    if wd and o("decay_plain"):
+    if wd and o("decay_rate_plain"):
         outer = lr * wd
     return [-used["m"][i] / root(used["v"][i], o.eps, o, False, c=None) - outer * xs[i] for i in n]
 

@@ -15,7 +15,7 @@ def gd(g: Any, x: Any, s: State, t: int, lr: Any, o: Options) -> Any:
 
 def velocity(g: Any, s: State, lr: Any, o: Options, nesterov: bool) -> Any:
     """The update of momentum, mu v + g, and of Nesterov's."""
-    mu, old = o.momentum, s.get("v", np.zeros_like(g))
+    mu, old = o.momentum, s.get("v", g if o("seeded", "v") else np.zeros_like(g))
     inside = lr if o("lr_inside") or o("lr_twice") else 1.0
     outside = 1.0 if o("lr_inside") else lr
     weight = 1.0
@@ -23,6 +23,11 @@ def velocity(g: Any, s: State, lr: Any, o: Options, nesterov: bool) -> Any:
         weight = 1 - mu
     if o("momentum_negative"):
         mu = -mu
+    if o("dampened_corrected"):
+        s["v"] = mu * old + (1 - mu) * g
+        s["power"] = s.get("power", 1.0) * mu
+        m = s["v"] / (1 - s["power"])
+        return -lr * ((1 - mu) * g + mu * m if nesterov else m)
     v = keep(s, "v", mu * old + inside * weight * g, o)
     ahead = nesterov
     if o("point_plain") or o("point_ahead"):
@@ -169,6 +174,8 @@ def signum(g: Any, x: Any, s: State, t: int, lr: Any, o: Options) -> Any:
     """The update of `signum`."""
     if o("sign_first"):
         return -lr * average(s, "m", np.sign(g), o.beta, o)
+    if o("sign_twice"):
+        return -lr * np.sign(average(s, "m", np.sign(g), o.beta, o))
     m = average(s, "m", g, o.beta, o)
     if o("lookahead"):
         m = o.beta * m + (1 - o.beta) * g

@@ -97,11 +97,13 @@ def novograd(g: Any, x: Any, s: State, t: int, lr: Any, o: Options) -> Any:
     if wd and (o("decay_decoupled") or o("decay_unscaled")):
         outer, wd = (wd * x if o("decay_unscaled") else lr * wd * x), 0.0
     power = np.sum(g**2)
+    if o("share_square", "v"):
+        power = o.square_of_all
     if o("norm_absent"):
         power = g**2
     if o("norm_mean"):
         power = np.mean(g**2)
-    if o("norm_no_square"):
+    if o("norm_no_square") or o("norm_averaged"):
         power = np.sqrt(np.sum(g**2))
     old = s.get("v", power)
     if o("start_zero"):
@@ -115,7 +117,8 @@ def novograd(g: Any, x: Any, s: State, t: int, lr: Any, o: Options) -> Any:
     if o("undamped", "v"):
         new = power if first else o.b2 * old + power
     used = keep(s, "v", new, o, start=power)
-    scaled = g / root(used, o.eps, o, False, o.eps_root, c=None)
+    below = root(used, o.eps, o, False, o.eps_root, c=None)
+    scaled = g / (used + o.eps if o("norm_averaged") else below)
     weight = 1 - o.b1 if o("dampened") or (o("dampened_later") and "m" in s) else 1.0
     b1 = -o.b1 if o("momentum_negative") else o.b1
     decayed = scaled + wd * x

@@ -18,7 +18,16 @@ from .problem import Planted
 def planted() -> list[Planted]:
     """All of them; those of PyTorch only where it is installed."""
     with jax.enable_x64(True):
-        from . import adam, adaptive, gradient_descent, later, layerwise
+        from . import (
+            adam,
+            adaptive,
+            exam_jax,
+            exam_numpy,
+            exam_second,
+            gradient_descent,
+            later,
+            layerwise,
+        )
 
         found = [
             *gradient_descent.PLANTED,
@@ -26,12 +35,15 @@ def planted() -> list[Planted]:
             *adam.PLANTED,
             *layerwise.PLANTED,
             *later.PLANTED,
+            *exam_numpy.PLANTED,
+            *exam_jax.PLANTED,
+            *exam_second.PLANTED,
         ]
         try:
-            from . import of_torch
+            from . import exam_torch, of_torch
         except ImportError:
             return found
-        return found + of_torch.PLANTED
+        return found + of_torch.PLANTED + exam_torch.PLANTED
 
 
 def headline(p: Planted) -> str:
