@@ -10,7 +10,7 @@ import optax
 from jaxnet.check.report import Finding, Report
 from jaxnet.check.runs.lab import Lab
 from jaxnet.check.runs.trial import trial
-from jaxnet.check.runs.verdict import findings
+from jaxnet.check.runs.verdict import POOR, findings, title
 
 
 def training(
@@ -109,12 +109,21 @@ def _report(lab: Lab, found: tuple[Finding, ...], rows: int) -> Report:
             "dead_fraction": max(u.dead for u in lab.here.units),
             "saturated_fraction": max(u.saturated for u in lab.here.units),
         }
-    code = f"the run fails: {found[0].code}" if found else "the run is healthy"
     table = tuple((name.replace("_", " "), f"{value:.6g}") for name, value in figures.items())
     notes = ["explained is 0 for the best constant prediction and 1 for the lowest loss there is"]
+    if not found and lab.explained(base) < POOR:
+        tried = max(lab.explained(course) for course in lab.courses)
+        notes.append(
+            f"of {len(lab.courses)} runs, each with one thing repaired, the best explains "
+            f"{100 * max(0, tried):.0f} %: perhaps the data have no more to give"
+        )
+    if lab.cut_short:
+        notes.append("not all suspects were heard in full: the model is large, and work is limited")
     if lab.steps < lab.trial.steps:
         notes.append(f"only {lab.steps} of {lab.trial.steps} steps were made, to save time")
     if lab.trial.rows < rows:
         notes.append(f"made with {lab.trial.rows} of {rows} rows, to save time")
     data = figures | {"losses": [float(v) for v in base.losses]}
-    return Report(code, ("", "measured"), table, found, tuple(notes), jax.device_get(data))
+    return Report(
+        title(lab, found), ("", "measured"), table, found, tuple(notes), jax.device_get(data)
+    )

@@ -11,9 +11,11 @@ import optax
 import pytest
 
 from jaxnet import check, models, optim, train
+from jaxnet.check.runs import lab, verdict
 from jaxnet.check.runs.curvature import curvature
 from jaxnet.check.runs.look import look
 from jaxnet.check.runs.trial import trial
+from jaxnet.check.runs.work import PER_OPERATION, work
 from jaxnet.cli import main
 
 from .planted_training import FAILURES, HEALTHY
@@ -210,3 +212,44 @@ def test_fit_asks_the_doctor_about_a_run_that_fails() -> None:
         result = train.fit(model, optax.sgd(1e-9), moons(60), steps=20, doctor=True)
     assert result.report.findings[0].code == "step_too_small"
     assert train.fit(model, optax.sgd(0.5), moons(60), steps=20, doctor=True).report is None
+
+
+def large() -> tuple[Any, Any, Any]:
+    """A network that is too large for many experiments, and classes drawn at random."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(40, 200)).astype(np.float32)
+    return classify(jax.nn.relu), dense(0, 200, 64, 10), (x, rng.integers(0, 10, 40))
+
+
+def test_a_lost_run_is_never_healthy_however_little_is_tried(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lab, "OF_ALL_RUNS", 0.0)
+    loss, params, batch = large()
+    report = check.training(loss, params, batch, learning_rate=300.0, steps=20)
+    assert report.findings[0].code in ("step_too_large", "exploding_gradient"), report
+    assert "not all suspects" in str(report)
+    monkeypatch.setattr(verdict, "SUSPECTS", verdict.SUSPECTS[-1:])
+    report = check.training(loss, params, batch, learning_rate=300.0, steps=20)
+    assert report.findings[0].code == "step_too_large"
+    assert "Set the learning rate to" in report.findings[0].fix
+
+
+def test_a_run_that_learns_nothing_is_not_called_healthy() -> None:
+    x = np.random.default_rng(0).normal(size=(30, 2)).astype(np.float32)
+    t = np.random.default_rng(1).normal(size=30).astype(np.float32)
+
+    def loss(w: Any, x: Any, t: Any) -> Any:
+        return jnp.mean((x @ w - t) ** 2)
+
+    report = check.training(loss, jnp.zeros(2), (x, t), learning_rate=0.1)
+    assert report.title == "the run learns little, and no fault was found", report
+
+
+def test_work_is_counted_in_loops_and_calls() -> None:
+    w, x = jnp.ones((6, 6)), jnp.ones((5, 6))
+
+    def twice(w: Any, x: Any, t: Any) -> Any:
+        return jax.lax.scan(lambda h, _: (jax.jit(jnp.matmul)(h, w), None), x, length=2)[0]
+
+    assert work(twice, w, x, None) == 2 * (2 * 5 * 6 * 6 + PER_OPERATION)

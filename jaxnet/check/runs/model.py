@@ -215,12 +215,12 @@ def missing_bias(lab: Lab) -> Finding | None:
     """A model that a bias would serve much better."""
     trial = lab.trial
     rows = as_rows(trial.x)
-    if rows is None or ((rows.std(axis=0) == 0) & (rows[0] != 0)).any() or not lab.in_time:
+    if rows is None or ((rows.std(axis=0) == 0) & (rows[0] != 0)).any():
         return None
     shapes = bias_shapes(trial.loss, trial.params, trial.x, trial.t)
     if not shapes or len(shapes) > 20:
         return None
-    if _has_biases(lab):
+    if _has_biases(lab) or not lab.affordable(6 * 400):
         return None
     both = biased(trial.loss)
 

@@ -4,6 +4,7 @@ import jax
 import numpy as np
 
 from jaxnet.check.report import Finding
+from jaxnet.check.runs import nonfinite
 from jaxnet.check.runs.lab import LARGER, SMALLER, Lab
 
 
@@ -68,7 +69,7 @@ def too_large(lab: Lab) -> Finding | None:
         f"The loss goes from {lab.start[0]:.4g} to {lab.base.whole[-1]:.4g} in "
         f"{len(lab.base.losses)} steps; with a step {scale:g} times as large the run ends at "
         f"{repaired.end:.4g}.{said}",
-        f"Multiply the learning rate by {scale:g}.",
+        set_to(lab, scale),
         evidence | {"loss": lab.base.end, "loss_smaller_step": repaired.end, "multiple": scale},
     )  # fmt: skip
 
@@ -100,6 +101,49 @@ def too_small(lab: Lab) -> Finding | None:
         "step_too_small", (),
         f"In {len(lab.base.losses)} steps the loss goes from {first:.4g} to {end:.4g} only; with a "
         f"step {scale:g} times as large it ends at {repaired.end:.4g}.{said}",
-        f"Multiply the learning rate by {scale:g}, or train longer.",
+        f"{set_to(lab, scale)} Or train longer.",
         evidence | {"loss": end, "loss_larger_step": repaired.end, "multiple": scale},
     )  # fmt: skip
+
+
+def unexplained(lab: Lab) -> Finding | None:
+    """The last resort: a loss that was lost or rose, for which no repair was found."""
+    base, trial, first = lab.base, lab.trial, lab.start[0]
+    lost = not np.isfinite(base.end)
+    if not lost and base.end <= first + 0.05 * abs(first):
+        return None
+    end = f"is lost after {len(base.losses)} steps" if lost else f"rises to {base.end:.4g}"
+    evidence = {"first_loss": first, "loss": base.end}
+    falling = next((s for s in SMALLER if lab.course(scale=s).end < first), None)
+    stable = lab.curvature.largest_stable_step
+    unstable = trial.plain and trial.learning_rate is not None and trial.learning_rate > stable
+    if lost and falling is None and not unstable:
+        return nonfinite.told(lab, len(base.losses), base.params)
+    if falling is None:
+        said = "no smaller step that was tried makes it fall"
+    else:
+        evidence["loss_smaller_step"] = lab.course(scale=falling).end
+        said = f"with {rate(lab, falling)} it falls to {evidence['loss_smaller_step']:.4g}"
+    if unstable:
+        evidence["largest_stable_step"] = stable
+        said += f", and steps above {stable:.3g} are not stable at the start"
+    return Finding(
+        "step_too_large", (),
+        f"The loss starts at {first:.4g} and {end}; {said}. No single repair makes the run "
+        "succeed, so this is the likeliest cause, not a proved one.",
+        set_to(lab, 0.1 if falling is None else falling), evidence,
+    )  # fmt: skip
+
+
+def rate(lab: Lab, scale: float) -> str:
+    """The user's step times `scale`, in words: the learning rate where it is known."""
+    known = lab.trial.learning_rate
+    return f"a step {scale:g} times as large" if known is None else f"a step of {known * scale:.3g}"
+
+
+def set_to(lab: Lab, scale: float) -> str:
+    """What to set the learning rate to."""
+    known = lab.trial.learning_rate
+    if known is None:
+        return f"Multiply the learning rate by {scale:g}."
+    return f"Set the learning rate to {known * scale:.3g}, {scale:g} times what it is."
