@@ -103,7 +103,7 @@ def _report(lab: Lab, found: tuple[Finding, ...], rows: int) -> Report:
             "condition_number": c.condition_number,
         }
     if lab.ideal is not None:
-        figures |= {"constant_loss": lab.ideal.constant, "lowest_loss": lab.ideal.best}
+        figures |= {"constant_loss": lab.ideal.constant, "lowest_loss": lab.lowest}
     if lab.here is not None and lab.here.units:
         figures |= {
             "dead_fraction": max(u.dead for u in lab.here.units),

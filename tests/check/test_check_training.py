@@ -253,3 +253,23 @@ def test_work_is_counted_in_loops_and_calls() -> None:
         return jax.lax.scan(lambda h, _: (jax.jit(jnp.matmul)(h, w), None), x, length=2)[0]
 
     assert work(twice, w, x, None) == 2 * (2 * 5 * 6 * 6 + PER_OPERATION)
+
+
+@pytest.mark.parametrize("end", [jax.nn.relu, jax.nn.sigmoid])
+def test_outputs_that_cannot_reach_the_targets(end: Any) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(80, 2)).astype(np.float32)
+    t = 2 * x[:, 0] + 0.3
+
+    def loss(p: Any, x: Any, t: Any) -> Any:
+        return jnp.mean((end(x @ p["w"] + p["b"]) - t) ** 2)
+
+    params = {"w": jnp.asarray([0.1, 0.1]), "b": jnp.zeros(())}
+    report = check.training(loss, params, (x, t), learning_rate=0.1)
+    assert [f.code for f in report.findings] == ["label_mismatch"], report
+    assert "cannot reach" in report.findings[0].message
+    low, high = (0, np.inf) if end is jax.nn.relu else (0, 1)
+    nearest = np.mean((np.clip(t, low, high) - t) ** 2)
+    assert report.data["lowest_loss"] == pytest.approx(nearest, rel=0.02)
+    positive = check.training(loss, params, (x, np.clip(t, 0.05, 0.95)), learning_rate=0.1)
+    assert "label_mismatch" not in [f.code for f in positive.findings], positive

@@ -173,13 +173,21 @@ class Lab:
         return self._courses[key]
 
     @property
+    def lowest(self) -> float:
+        """The lowest loss there is: of the best predictions, or lower if the run went lower."""
+        assert self.ideal is not None
+        seen = self.base.whole[np.isfinite(self.base.whole)]
+        return min(self.ideal.best, float(seen.min(initial=np.inf)))
+
+    @property
     def courses(self) -> tuple[Course, ...]:
         """All runs so far on the data as they are, that as the user has it among them."""
         return tuple(c for (x, t, *_), c in self._courses.items() if not t)
 
     def explained(self, course: Course, of: Ideal | None = None) -> float:
         """How much of what there is to learn a run learned."""
-        of = of or self.ideal
+        if of is None and self.ideal is not None:
+            of = self.ideal._replace(best=self.lowest)
         end = course.end
         if not np.isfinite(end):
             return -1.0
