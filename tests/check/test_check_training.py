@@ -273,3 +273,42 @@ def test_outputs_that_cannot_reach_the_targets(end: Any) -> None:
     assert report.data["lowest_loss"] == pytest.approx(nearest, rel=0.02)
     positive = check.training(loss, params, (x, np.clip(t, 0.05, 0.95)), learning_rate=0.1)
     assert "label_mismatch" not in [f.code for f in positive.findings], positive
+
+
+def test_a_rule_that_moves_nothing_and_layers_that_are_frozen() -> None:
+    x, t = moons(60)
+    params = dense(0, 2, 8, 2)
+    (finding,) = check.training(classify(), params, (x, t), learning_rate=0.0, steps=20).findings
+    assert finding.code == "step_too_small"
+    rule = optax.multi_transform(
+        {"train": optax.adam(0.1), "leave": optax.set_to_zero()},
+        [{"w": "leave", "b": "leave"}, {"w": "train", "b": "train"}],
+    )
+    report = check.training(classify(), params, (x, t), optimizer=rule)
+    assert report.ok, report
+    assert "leaves 0.b, 0.w as they are" in str(report)
+
+
+def test_the_figures_of_every_report() -> None:
+    loss, w, (x, t) = squares()
+    report = check.training(
+        loss, w, (x, t), learning_rate=1e-3, steps=10, validation=(x[:2], t[:2])
+    )
+    values = np.linalg.eigvalsh(2 / 5 * np.asarray(x).T @ np.asarray(x))
+    data = report.data
+    np.testing.assert_allclose(data["lambda_max"], values[-1], rtol=1e-5)
+    np.testing.assert_allclose(data["lambda_min"], values[0], rtol=1e-2)
+    np.testing.assert_allclose(data["step_over_largest_stable"], 1e-3 * values[-1] / 2, rtol=1e-5)
+    np.testing.assert_allclose(data["steps_to_converge"], np.log(0.1) / np.log1p(-1e-3 * values[0]),
+                               rtol=1e-2)  # fmt: skip
+    np.testing.assert_allclose(data["largest_std_(column_2)"], np.asarray(x)[:, 2].std(), rtol=1e-5)
+    assert np.isfinite(data["validation_loss"])
+
+
+def test_a_single_array_has_a_name() -> None:
+    loss, w, batch = squares()
+    (finding,) = check.training(
+        loss, w, batch, learning_rate=1e-3, direction=lambda g: g, steps=10
+    ).findings
+    assert finding.code == "ascent"
+    assert "in params (cosine" in finding.message

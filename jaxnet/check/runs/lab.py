@@ -43,6 +43,7 @@ class Lab:
     trial: Trial
     tell: Callable[[str], None] = lambda phase: None
     spent: float = 0.0  # operations of the experiments so far
+    notes: list[str] = field(default_factory=list)
     cut_short: bool = False  # whether experiments were left out
     _courses: dict[Any, Course] = field(default_factory=dict)
 

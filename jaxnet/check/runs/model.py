@@ -28,7 +28,12 @@ def detached(lab: Lab) -> Finding | None:
     fix = "Take stop_gradient, rounding or argmax off their way to the loss, or use them in it."
     if cut and not any(reached):
         return _cut(cut, "the loss cannot learn at all", fix, evidence)
-    if frozen and -0.5 < now < 0.9:
+    if frozen and lab.trial.optax_rule and now >= 0.1:
+        lab.notes.append(
+            f"the optimizer leaves {', '.join(frozen)} as they are, although a gradient arrives "
+            "there; if that is not meant, give it all parameters"
+        )
+    elif frozen and -0.5 < now < 0.9:
         best = lab.reference()(lab.trial.params, lab.trial.x, lab.trial.t, steps=lab.steps)
         e = lab.explained(best)
         if e > now + 0.2:

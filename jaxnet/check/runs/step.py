@@ -47,6 +47,26 @@ def uphill(lab: Lab) -> Finding | None:
     )  # fmt: skip
 
 
+def unmoved(lab: Lab) -> Finding | None:
+    """A rule that changes no parameter, although there is a gradient."""
+    before, after = (jax.tree.leaves(p) for p in (lab.trial.params, lab.base.params))
+    slope = max(float(np.abs(g).max(initial=0)) for g in jax.tree.leaves(lab.start[1]))
+    same = all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+    if not same or not np.isfinite(slope) or slope == 0:
+        return None
+    known, stable = lab.trial.learning_rate, lab.curvature.largest_stable_step
+    evidence = {"largest_gradient": slope, "largest_stable_step": stable}
+    if known is not None:
+        evidence["learning_rate"] = known
+    to = f" to {stable / 2:.3g}, say" if lab.trial.plain and np.isfinite(stable) else ""
+    return Finding(
+        "step_too_small", (),
+        f"After {len(lab.base.losses)} steps every parameter is what it was, although the gradient "
+        f"has entries up to {slope:.3g}: the step is 0, or lost in rounding.",
+        f"Set the learning rate{to}, and give the parameters to the optimizer.", evidence,
+    )  # fmt: skip
+
+
 def too_large(lab: Lab) -> Finding | None:
     """A run that a smaller step saves."""
     now = lab.explained(lab.base)
@@ -54,13 +74,13 @@ def too_large(lab: Lab) -> Finding | None:
     if e < now + 0.25:
         return None
     c, trial = lab.curvature, lab.trial
-    evidence = {"lambda_max": c.size, "largest_stable_step": c.largest_stable_step}
+    evidence = {"lambda_max": c.largest, "largest_stable_step": c.largest_stable_step}
     said = ""
     if trial.plain and trial.learning_rate is not None:
         evidence["learning_rate"] = trial.learning_rate
         if trial.learning_rate > c.largest_stable_step:
             said = (
-                f" The largest curvature at the start is {c.size:.4g}, so steps above "
+                f" The largest curvature at the start is {c.largest:.4g}, so steps above "
                 f"{c.largest_stable_step:.3g} diverge; the step is {trial.learning_rate:g}."
             )
     repaired = lab.course(scale=scale)
@@ -88,7 +108,7 @@ def too_small(lab: Lab) -> Finding | None:
         if not weak:
             return None
     c, trial = lab.curvature, lab.trial
-    evidence = {"lambda_max": c.size, "largest_stable_step": c.largest_stable_step}
+    evidence = {"lambda_max": c.largest, "largest_stable_step": c.largest_stable_step}
     said = ""
     if trial.plain and trial.learning_rate is not None:
         evidence["learning_rate"] = trial.learning_rate

@@ -39,11 +39,12 @@ class Trial:
     shuffle: bool
     validation: tuple[Any, Any] | None
     plain: bool  # gradient descent, so that curvature says which steps are stable
+    optax_rule: bool  # the user's optimizer, which may leave parameters alone on purpose
 
     @property
     def names(self) -> list[str]:
-        """The names of the leaves."""
-        return [name for name, _ in named(self.params)]
+        """The names of the leaves; "params" if they are a single array."""
+        return [name or "params" for name, _ in named(self.params)]
 
     @property
     def rows(self) -> int:
@@ -119,6 +120,7 @@ def trial(
         shuffle=shuffle,
         validation=None if validation is None else _batch("validation", validation),
         plain=optimizer is None and direction is None,
+        optax_rule=optimizer is not None,
     )
     out = jax.eval_shape(whole.loss, trained, x, t)
     if getattr(out, "shape", None) != ():

@@ -27,6 +27,7 @@ SUSPECTS: tuple[tuple[Suspect, float], ...] = (
     (nonfinite.nonfinite, ALWAYS),
     (labels.broadcast, ALWAYS),
     (model.detached, ALWAYS),
+    (step.unmoved, ALWAYS),
     (step.uphill, ALWAYS),
     (model.constant_output, ALWAYS),
     (labels.encoding, ALWAYS),
