@@ -57,7 +57,8 @@ def training(
         the figures.
 
     Raises:
-        TypeError: params hold no floating-point numbers, or the optimizer is none.
+        TypeError: params hold no floating-point numbers, the optimizer is none, or the loss or the
+            direction is not written in JAX.
         ValueError: Arguments that do not fit together, or a loss that is no scalar.
     """
     whole = trial(

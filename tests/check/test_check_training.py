@@ -10,7 +10,7 @@ import numpy as np
 import optax
 import pytest
 
-from jaxnet import check, models, optim, train
+from jaxnet import check, layers, models, optim, train
 from jaxnet.check.runs import lab, verdict
 from jaxnet.check.runs.curvature import curvature
 from jaxnet.check.runs.look import look
@@ -312,3 +312,49 @@ def test_a_single_array_has_a_name() -> None:
     ).findings
     assert finding.code == "ascent"
     assert "in params (cosine" in finding.message
+
+
+def test_the_commands_options_override_the_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(FILE.format(rate=50.0))
+    assert main(["doctor", str(file), "--json", "--learning-rate", "0.5", "--steps", "40"]) == 0
+    assert json.loads(capsys.readouterr().out)["steps"] == 40
+    assert main(["doctor", str(file), "--json", "--optimizer", "none"]) == 2
+    said = json.loads(capsys.readouterr().out)
+    assert said["ok"] is None
+    assert "none" in said["error"]
+
+
+def test_fit_gives_the_doctor_a_key_and_outlives_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = layers.chain(layers.dense(2, 8), layers.dropout(0.5), layers.dense(8, 2))
+    model = models.from_layer(net, "softmax_cross_entropy")
+    with pytest.raises(train.NonFiniteError) as caught:
+        train.fit(model, optax.sgd(1e25), moons(60), steps=20, doctor=True)
+    assert "examined as in training" in caught.value.__notes__[-1]
+
+    def broken(*args: Any, **options: Any) -> None:
+        raise ZeroDivisionError("by the doctor")
+
+    monkeypatch.setattr(check, "training", broken)
+    x = jnp.arange(1.0, 6.0)[:, None]
+    line = models.polynomial_regression(degree=2)
+    with pytest.raises(train.NonFiniteError) as caught:
+        train.fit(line, optim.gd(0.01), (x, x**2), steps=400, doctor=True)
+    assert "ZeroDivisionError: by the doctor" in caught.value.__notes__[-1]
+
+
+def test_functions_that_are_not_in_jax_and_other_widths() -> None:
+    loss, w, (x, t) = squares()
+    numpy_loss = lambda w, x, t: float(np.asarray(w).sum())  # noqa: E731
+    with pytest.raises(TypeError, match=r"check\.training: loss must be written in JAX"):
+        check.training(numpy_loss, w, (x, t))
+    with pytest.raises(TypeError, match=r"check\.training: direction must be written in JAX"):
+        check.training(loss, w, (x, t), learning_rate=0.1, direction=lambda g: -np.asarray(g))
+    with pytest.raises(ValueError, match="validation has rows of shapes"):
+        check.training(loss, w, (x, t), validation=(x[:, :2], t))
+    with pytest.raises(TypeError, match="learning_rate_range: loss must be written in JAX"):
+        check.learning_rate_range(numpy_loss, w, (x, t))
+    with pytest.raises(ValueError, match=r"^learning_rate_range: \(x, t\) must be arrays"):
+        check.learning_rate_range(loss, w, (x, t[:2]))
