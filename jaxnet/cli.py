@@ -96,7 +96,8 @@ def _parser() -> argparse.ArgumentParser:
             "Make a training run and say why it fails, if it does. The run is that of a Python "
             "file, which defines loss(params, x, t) and make(seed) -> (params, (x, t)), and if it "
             "likes predict(params, x), direction(grads), LEARNING_RATE, OPTIMIZER, STEPS, "
-            "BATCH_SIZE, SHUFFLE and VALIDATION; without a file, that of `jaxnet train` with the "
+            "BATCH_SIZE, SHUFFLE and VALIDATION, which --optimizer, --learning-rate, --steps and "
+            "--batch-size override; without a file, that of `jaxnet train` with the "
             "same options. The status is 1 if the run fails."
         ),
         epilog="example: jaxnet doctor --data iris --hidden 16 --optimizer gd --learning-rate 100",
@@ -117,6 +118,7 @@ def _add_doctor(parser: argparse.ArgumentParser) -> None:
     _add_problem(parser)
     run = _add_run(parser, default=["gd"])
     run.add_argument("--seed", type=int, default=0, help="of the split and the start (default: 0)")
+    parser.set_defaults(optimizer=None, steps=None)  # what is given overrides the file
 
 
 def _add_train(parser: argparse.ArgumentParser) -> None:

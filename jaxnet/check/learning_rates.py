@@ -85,7 +85,10 @@ def learning_rate_range(
     rates = np.geomspace(start, end, steps)
     schedule = jnp.asarray(rates)
     rule = optimizer(lambda count: schedule[count])
-    whole = trial(loss, params, batch, None, None, rule, None, steps, batch_size, True, None)
+    whole = trial(
+        loss, params, batch, None, None, rule, None, steps, batch_size, True, None,
+        who="learning_rate_range",
+    )  # fmt: skip
     rows = None
     if whole.batch_size is not None:
         rows = row_numbers(whole.rows, whole.batch_size, steps, shuffle=True)

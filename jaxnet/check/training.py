@@ -8,9 +8,10 @@ import numpy as np
 import optax
 
 from jaxnet.check.report import Finding, Report
+from jaxnet.check.runs.columns import column_figures
 from jaxnet.check.runs.lab import Lab
 from jaxnet.check.runs.trial import trial
-from jaxnet.check.runs.verdict import findings
+from jaxnet.check.runs.verdict import POOR, findings, title
 
 
 def training(
@@ -42,7 +43,7 @@ def training(
         batch: (x, t): inputs and targets, a row for each example.
         predict: predict(params, x) -> predictions; None finds them in the loss.
         learning_rate: The step of gradient descent, or of the direction; None with no optimizer
-            takes 1 / lambda_max, the largest curvature at the start.
+            takes 1 / the curvature that is largest in absolute value at the start.
         optimizer: An optax gradient transformation instead.
         direction: direction(grads) instead: the step is params + learning_rate * direction(grads).
         steps: Number of steps.
@@ -56,7 +57,8 @@ def training(
         the figures.
 
     Raises:
-        TypeError: params hold no floating-point numbers, or the optimizer is none.
+        TypeError: params hold no floating-point numbers, the optimizer is none, or the loss or the
+            direction is not written in JAX.
         ValueError: Arguments that do not fit together, or a loss that is no scalar.
     """
     whole = trial(
@@ -98,23 +100,43 @@ def _report(lab: Lab, found: tuple[Finding, ...], rows: int) -> Report:
     if (np.isfinite(first) and "curvature" in lab.__dict__) or not found:
         c = lab.curvature
         figures |= {
-            "lambda_max": c.size,
+            "lambda_max": c.largest,
+            "lambda_min": c.smallest,
             "largest_stable_step": c.largest_stable_step,
             "condition_number": c.condition_number,
         }
+        rate = lab.trial.learning_rate
+        if lab.trial.plain and rate is not None:
+            figures |= {
+                "step_over_largest_stable": rate / c.largest_stable_step,
+                "steps_to_converge": c.steps_to_converge(rate),
+            }
+    if lab.trial.validation is not None:
+        figures["validation_loss"] = float(base.held_out[-1])
+    figures |= column_figures(lab.trial.x)
     if lab.ideal is not None:
-        figures |= {"constant_loss": lab.ideal.constant, "lowest_loss": lab.ideal.best}
+        figures |= {"constant_loss": lab.ideal.constant, "lowest_loss": lab.lowest}
     if lab.here is not None and lab.here.units:
         figures |= {
             "dead_fraction": max(u.dead for u in lab.here.units),
             "saturated_fraction": max(u.saturated for u in lab.here.units),
         }
-    code = f"the run fails: {found[0].code}" if found else "the run is healthy"
     table = tuple((name.replace("_", " "), f"{value:.6g}") for name, value in figures.items())
     notes = ["explained is 0 for the best constant prediction and 1 for the lowest loss there is"]
+    if not found and lab.explained(base) < POOR:
+        tried = max(lab.explained(course) for course in lab.courses)
+        notes.append(
+            f"of {len(lab.courses)} runs, each with one thing repaired, the best explains "
+            f"{100 * max(0, tried):.0f} %: perhaps the data have no more to give"
+        )
+    notes += lab.notes
+    if lab.cut_short:
+        notes.append("not all suspects were heard in full: the model is large, and work is limited")
     if lab.steps < lab.trial.steps:
         notes.append(f"only {lab.steps} of {lab.trial.steps} steps were made, to save time")
     if lab.trial.rows < rows:
         notes.append(f"made with {lab.trial.rows} of {rows} rows, to save time")
     data = figures | {"losses": [float(v) for v in base.losses]}
-    return Report(code, ("", "measured"), table, found, tuple(notes), jax.device_get(data))
+    return Report(
+        title(lab, found), ("", "measured"), table, found, tuple(notes), jax.device_get(data)
+    )

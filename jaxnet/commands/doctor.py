@@ -15,6 +15,9 @@ from jaxnet.commands.train import optimizers
 from jaxnet.commands.user_file import errors_in, loaded, made, needed
 from jaxnet.extras import require
 
+STEPS = 350
+"""Steps without --steps and without a file, as `jaxnet train` makes."""
+
 SETTINGS = {
     "predict": "predict", "LEARNING_RATE": "learning_rate", "OPTIMIZER": "optimizer",
     "direction": "direction", "STEPS": "steps", "BATCH_SIZE": "batch_size", "SHUFFLE": "shuffle",
@@ -24,13 +27,23 @@ SETTINGS = {
 
 
 def doctor(options: argparse.Namespace) -> int:
-    """Run `jaxnet doctor`; the status is 1 if a run fails."""
-    runs = _of_file(options) if options.file else _of_options(options)
-    with errors_in(Path(options.file or "")):
-        reports = {name: _examined(*run) for name, run in runs.items()}
+    """Run `jaxnet doctor`; the status is 1 if a run fails.
+
+    Raises:
+        ValueError: Bad options, or a file that lacks something or raises an error; with --json
+            that is printed too.
+    """
+    try:
+        runs = _of_file(options) if options.file else _of_options(options)
+        with errors_in(Path(options.file or "")):
+            reports = {name: _examined(*run) for name, run in runs.items()}
+    except (ValueError, OSError) as error:
+        if options.json:
+            sys.stdout.write(json.dumps({"ok": None, "error": str(error)}, indent=2) + "\n")
+        raise
     if options.json:
         whole = {name: report.to_dict() for name, report in reports.items()}
-        said = next(iter(whole.values())) if options.file else whole
+        said = whole.get(options.file, whole)
         sys.stdout.write(json.dumps(said, indent=2) + "\n")
     else:
         console = require("rich.console", "command").Console()
@@ -52,6 +65,21 @@ def _of_file(options: argparse.Namespace) -> dict[str, Any]:
         for name, argument in SETTINGS.items()
         if hasattr(module, name)
     }
+    given = {"steps": options.steps, "batch_size": options.batch_size}
+    settings |= {name: value for name, value in given.items() if value is not None}
+    if options.optimizer:
+        rest = {k: v for k, v in settings.items() if k not in ("direction", "learning_rate")}
+        rules = optimizers(options.optimizer, options.learning_rate)
+        return {
+            f"{options.file}, {name}": (module.loss, params, batch, rest | {"optimizer": rule})
+            for name, rule in rules.items()
+        }
+    if options.learning_rate is not None:
+        if hasattr(settings.get("optimizer"), "update"):
+            raise ValueError(
+                f"--learning-rate cannot change the OPTIMIZER of {path}; give --optimizer as well"
+            )
+        settings["learning_rate"] = options.learning_rate
     return {options.file: (module.loss, params, batch, settings)}
 
 
@@ -66,11 +94,11 @@ def _of_options(options: argparse.Namespace) -> dict[str, Any]:
 
     settings = {
         "predict": model.apply,
-        "steps": options.steps,
+        "steps": STEPS if options.steps is None else options.steps,
         "batch_size": options.batch_size,
         "validation": problem.test,
     }
-    rules = optimizers(options.optimizer, options.learning_rate)
+    rules = optimizers(options.optimizer or ["gd"], options.learning_rate)
     return {
         f"{problem.name}, {name}": (loss, params, problem.train, settings | {"optimizer": rule})
         for name, rule in rules.items()

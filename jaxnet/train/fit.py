@@ -147,13 +147,18 @@ def fit(
 
     def diagnosis() -> Any:
         settings = {"optimizer": optimizer, "steps": steps, "batch_size": batch_size}
-        return _diagnosis(model, params, train, settings | {"validation": held_out})
+        settings |= {"validation": held_out}
+        try:
+            return _diagnosis(model, params, train, key_steps, settings)
+        except Exception as trouble:  # whatever it is, what befell the run comes first
+            return f"the training doctor failed: {type(trouble).__name__}: {trouble}"
 
     if lost is None and _all_finite(run.params):
         result = _result(run, every, *seconds)
         if doctor and not _learned(result.history["loss"]):
-            result = dataclasses.replace(result, report=diagnosis())
-            warnings.warn(f"the loss did not fall:\n{result.report}", RuntimeWarning, stacklevel=2)
+            said = diagnosis()
+            result = dataclasses.replace(result, report=None if isinstance(said, str) else said)
+            warnings.warn(f"the loss did not fall:\n{said}", RuntimeWarning, stacklevel=2)
         return result
     # Go there again: up to the step that failed, for the history and the learning rate; and for
     # the parameters at which the loss was last finite. A lost loss was last finite one step
@@ -165,20 +170,26 @@ def fit(
     result = _result(advance(earlier, inputs, np.int32(failed + 1)), every, *seconds)
     error = nonfinite_error(result, kept, steps, clipped=clip_norm is not None)
     if doctor:
-        error.result = dataclasses.replace(error.result, report=diagnosis())
-        error.add_note(str(error.result.report))
+        said = diagnosis()
+        if not isinstance(said, str):
+            error.result = dataclasses.replace(error.result, report=said)
+        error.add_note(str(said))
     raise error
 
 
-def _diagnosis(model: Model, params: Params, data: Any, settings: dict[str, Any]) -> Any:
-    """The report of the training doctor."""
+def _diagnosis(
+    model: Model, params: Params, data: Any, key: Array, settings: dict[str, Any]
+) -> Any:
+    """The report of the training doctor on the loss as it is trained: with a key."""
     # Here and not above: imports point from check to train, and only a failed run goes back.
     from jaxnet.check import training
 
     def loss(params: Params, x: Array, t: Array) -> Array:
-        return model.loss(params, (x, t))
+        return model.loss(params, (x, t), key)
 
-    return training(loss, params, data, **settings)
+    report = training(loss, params, data, **settings)
+    note = "the loss was examined as in training, with one random key for all steps"
+    return dataclasses.replace(report, notes=(*report.notes, note))
 
 
 def _learned(losses: np.ndarray) -> bool:

@@ -10,10 +10,12 @@ import numpy as np
 import optax
 import pytest
 
-from jaxnet import check, models, optim, train
+from jaxnet import check, layers, models, optim, train
+from jaxnet.check.runs import lab, verdict
 from jaxnet.check.runs.curvature import curvature
 from jaxnet.check.runs.look import look
 from jaxnet.check.runs.trial import trial
+from jaxnet.check.runs.work import PER_OPERATION, work
 from jaxnet.cli import main
 
 from .planted_training import FAILURES, HEALTHY
@@ -210,3 +212,149 @@ def test_fit_asks_the_doctor_about_a_run_that_fails() -> None:
         result = train.fit(model, optax.sgd(1e-9), moons(60), steps=20, doctor=True)
     assert result.report.findings[0].code == "step_too_small"
     assert train.fit(model, optax.sgd(0.5), moons(60), steps=20, doctor=True).report is None
+
+
+def large() -> tuple[Any, Any, Any]:
+    """A network that is too large for many experiments, and classes drawn at random."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(40, 200)).astype(np.float32)
+    return classify(jax.nn.relu), dense(0, 200, 64, 10), (x, rng.integers(0, 10, 40))
+
+
+def test_a_lost_run_is_never_healthy_however_little_is_tried(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lab, "OF_ALL_RUNS", 0.0)
+    loss, params, batch = large()
+    report = check.training(loss, params, batch, learning_rate=300.0, steps=20)
+    assert report.findings[0].code in ("step_too_large", "exploding_gradient"), report
+    assert "not all suspects" in str(report)
+    monkeypatch.setattr(verdict, "SUSPECTS", verdict.SUSPECTS[-1:])
+    report = check.training(loss, params, batch, learning_rate=300.0, steps=20)
+    assert report.findings[0].code == "step_too_large"
+    assert "Set the learning rate to" in report.findings[0].fix
+
+
+def test_a_run_that_learns_nothing_is_not_called_healthy() -> None:
+    x = np.random.default_rng(0).normal(size=(30, 2)).astype(np.float32)
+    t = np.random.default_rng(1).normal(size=30).astype(np.float32)
+
+    def loss(w: Any, x: Any, t: Any) -> Any:
+        return jnp.mean((x @ w - t) ** 2)
+
+    report = check.training(loss, jnp.zeros(2), (x, t), learning_rate=0.1)
+    assert report.title == "the run learns little, and no fault was found", report
+
+
+def test_work_is_counted_in_loops_and_calls() -> None:
+    w, x = jnp.ones((6, 6)), jnp.ones((5, 6))
+
+    def twice(w: Any, x: Any, t: Any) -> Any:
+        return jax.lax.scan(lambda h, _: (jax.jit(jnp.matmul)(h, w), None), x, length=2)[0]
+
+    assert work(twice, w, x, None) == 2 * (2 * 5 * 6 * 6 + PER_OPERATION)
+
+
+@pytest.mark.parametrize("end", [jax.nn.relu, jax.nn.sigmoid])
+def test_outputs_that_cannot_reach_the_targets(end: Any) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(80, 2)).astype(np.float32)
+    t = 2 * x[:, 0] + 0.3
+
+    def loss(p: Any, x: Any, t: Any) -> Any:
+        return jnp.mean((end(x @ p["w"] + p["b"]) - t) ** 2)
+
+    params = {"w": jnp.asarray([0.1, 0.1]), "b": jnp.zeros(())}
+    report = check.training(loss, params, (x, t), learning_rate=0.1)
+    assert [f.code for f in report.findings] == ["label_mismatch"], report
+    assert "cannot reach" in report.findings[0].message
+    low, high = (0, np.inf) if end is jax.nn.relu else (0, 1)
+    nearest = np.mean((np.clip(t, low, high) - t) ** 2)
+    assert report.data["lowest_loss"] == pytest.approx(nearest, rel=0.02)
+    positive = check.training(loss, params, (x, np.clip(t, 0.05, 0.95)), learning_rate=0.1)
+    assert "label_mismatch" not in [f.code for f in positive.findings], positive
+
+
+def test_a_rule_that_moves_nothing_and_layers_that_are_frozen() -> None:
+    x, t = moons(60)
+    params = dense(0, 2, 8, 2)
+    (finding,) = check.training(classify(), params, (x, t), learning_rate=0.0, steps=20).findings
+    assert finding.code == "step_too_small"
+    rule = optax.multi_transform(
+        {"train": optax.adam(0.1), "leave": optax.set_to_zero()},
+        [{"w": "leave", "b": "leave"}, {"w": "train", "b": "train"}],
+    )
+    report = check.training(classify(), params, (x, t), optimizer=rule)
+    assert report.ok, report
+    assert "leaves 0.b, 0.w as they are" in str(report)
+
+
+def test_the_figures_of_every_report() -> None:
+    loss, w, (x, t) = squares()
+    report = check.training(
+        loss, w, (x, t), learning_rate=1e-3, steps=10, validation=(x[:2], t[:2])
+    )
+    values = np.linalg.eigvalsh(2 / 5 * np.asarray(x).T @ np.asarray(x))
+    data = report.data
+    np.testing.assert_allclose(data["lambda_max"], values[-1], rtol=1e-5)
+    np.testing.assert_allclose(data["lambda_min"], values[0], rtol=1e-2)
+    np.testing.assert_allclose(data["step_over_largest_stable"], 1e-3 * values[-1] / 2, rtol=1e-5)
+    np.testing.assert_allclose(data["steps_to_converge"], np.log(0.1) / np.log1p(-1e-3 * values[0]),
+                               rtol=1e-2)  # fmt: skip
+    np.testing.assert_allclose(data["largest_std_(column_2)"], np.asarray(x)[:, 2].std(), rtol=1e-5)
+    assert np.isfinite(data["validation_loss"])
+
+
+def test_a_single_array_has_a_name() -> None:
+    loss, w, batch = squares()
+    (finding,) = check.training(
+        loss, w, batch, learning_rate=1e-3, direction=lambda g: g, steps=10
+    ).findings
+    assert finding.code == "ascent"
+    assert "in params (cosine" in finding.message
+
+
+def test_the_commands_options_override_the_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(FILE.format(rate=50.0))
+    assert main(["doctor", str(file), "--json", "--learning-rate", "0.5", "--steps", "40"]) == 0
+    assert json.loads(capsys.readouterr().out)["steps"] == 40
+    assert main(["doctor", str(file), "--json", "--optimizer", "none"]) == 2
+    said = json.loads(capsys.readouterr().out)
+    assert said["ok"] is None
+    assert "none" in said["error"]
+
+
+def test_fit_gives_the_doctor_a_key_and_outlives_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = layers.chain(layers.dense(2, 8), layers.dropout(0.5), layers.dense(8, 2))
+    model = models.from_layer(net, "softmax_cross_entropy")
+    with pytest.raises(train.NonFiniteError) as caught:
+        train.fit(model, optax.sgd(1e25), moons(60), steps=20, doctor=True)
+    assert "examined as in training" in caught.value.__notes__[-1]
+
+    def broken(*args: Any, **options: Any) -> None:
+        raise ZeroDivisionError("by the doctor")
+
+    monkeypatch.setattr(check, "training", broken)
+    x = jnp.arange(1.0, 6.0)[:, None]
+    line = models.polynomial_regression(degree=2)
+    with pytest.raises(train.NonFiniteError) as caught:
+        train.fit(line, optim.gd(0.01), (x, x**2), steps=400, doctor=True)
+    assert "ZeroDivisionError: by the doctor" in caught.value.__notes__[-1]
+
+
+def test_functions_that_are_not_in_jax_and_other_widths() -> None:
+    loss, w, (x, t) = squares()
+    numpy_loss = lambda w, x, t: float(np.asarray(w).sum())  # noqa: E731
+    with pytest.raises(TypeError, match=r"check\.training: loss must be written in JAX"):
+        check.training(numpy_loss, w, (x, t))
+    with pytest.raises(TypeError, match=r"check\.training: direction must be written in JAX"):
+        check.training(loss, w, (x, t), learning_rate=0.1, direction=lambda g: -np.asarray(g))
+    with pytest.raises(ValueError, match="validation has rows of shapes"):
+        check.training(loss, w, (x, t), validation=(x[:, :2], t))
+    with pytest.raises(TypeError, match="learning_rate_range: loss must be written in JAX"):
+        check.learning_rate_range(numpy_loss, w, (x, t))
+    with pytest.raises(ValueError, match=r"^learning_rate_range: \(x, t\) must be arrays"):
+        check.learning_rate_range(loss, w, (x, t[:2]))

@@ -46,6 +46,24 @@ def scales(a: Any) -> Scales | None:
     )  # fmt: skip
 
 
+def column_figures(x: Any) -> dict[str, float]:
+    """The widest and the narrowest column of the inputs and the one furthest from 0, by number."""
+    if scales(x) is None:
+        return {}
+    flat = np.asarray(jax.tree.leaves(x)[0], np.float64)
+    flat = flat.reshape(len(flat), -1)
+    std, size = flat.std(axis=0), np.abs(flat.mean(axis=0))
+    moving = std > 1e-12 * np.abs(flat).max(initial=0)
+    offset = np.where(moving, size / np.where(moving, std, 1), 0)
+    wide, narrow = int(std.argmax()), int(np.where(moving, std, np.inf).argmin())
+    far = int(offset.argmax())
+    return {
+        f"largest_std_(column_{wide})": float(std[wide]),
+        f"smallest_std_(column_{narrow})": float(std[narrow]),
+        f"largest_offset_(column_{far})": float(offset[far]),
+    }
+
+
 def standardised(a: Any, by: Any = None) -> Any:
     """The columns with mean 0 and standard deviation 1 (those of `by`); constant ones stay."""
 

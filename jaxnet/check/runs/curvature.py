@@ -38,7 +38,7 @@ class Curvature(NamedTuple):
     @property
     def largest_stable_step(self) -> float:
         """2 / lambda_max: beyond, gradient descent grows along the sharpest direction."""
-        return 2 / self.size if self.size > 0 else np.inf
+        return 2 / self.largest if self.largest > 0 else np.inf
 
     @property
     def condition_number(self) -> float:

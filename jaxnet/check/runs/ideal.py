@@ -60,8 +60,11 @@ def ideal(here: Look) -> Ideal | None:
 
     # Not from zero, where |z| and max(z, 0) inside a stable formula have no slope of their own.
     near = 0.1 * rng.normal(size=start.size)
-    constant, _ = _lowest(of_constant, near[: int(np.prod(shape[1:]))])
-    best, bounded = _lowest(of_all, near)
+    # Nor from there alone: where half the rows are below zero, a ReLU after them is dead.
+    one = int(np.prod(shape[1:]))
+    constant = min(_lowest(of_constant, z[:one])[0] for z in (near, 1 + near))
+    given = np.asarray(start, np.float64).ravel()
+    best, bounded = min((_lowest(of_all, z) for z in (near, 1 + near, given)), key=lambda b: b[0])
     highest, mirrored = _lowest(lambda z: of_all(z, -1.0), near)
     values = [of_all(rng.normal(size=start.size) * s)[0] for s in (0.1, 1.0, 3.0)]
     scale = max(float(np.abs(values).max()), 1e-30)

@@ -1,6 +1,5 @@
 """Experiments: the run as it is, and again with one thing repaired."""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,19 +12,24 @@ import optax
 
 from jaxnet.check.runs.columns import Scales, scales, standardised
 from jaxnet.check.runs.curvature import Curvature, curvature
-from jaxnet.check.runs.history import Course, Runner, row_numbers, runner
+from jaxnet.check.runs.history import CHECKS, Course, Runner, row_numbers, runner
 from jaxnet.check.runs.ideal import Ideal, ideal
 from jaxnet.check.runs.look import Look, look
 from jaxnet.check.runs.probe import Probe, class_numbers, probe
 from jaxnet.check.runs.trial import Loss, Trial
+from jaxnet.check.runs.work import work
 from jaxnet.check.witness import compiled
 
 SMALLER = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 LARGER = (1e2, 1e4, 1e3, 1e1, 1e6, 1e5, 1e8, 1e7)
 """Step sizes that are tried, as multiples of the user's."""
 
-SECONDS = 15.0
-"""Time for experiments; a run that takes longer than a part of it is shortened."""
+OF_A_RUN = 3e10
+OF_ALL_RUNS = 5e11
+"""Floating-point operations of one experiment and of all: longer runs are shortened, and beyond
+the second number of two step sizes and more only the first is tried. Counted and not timed, so that
+the verdict is the same on every machine.
+"""
 
 
 @dataclass
@@ -38,7 +42,9 @@ class Lab:
 
     trial: Trial
     tell: Callable[[str], None] = lambda phase: None
-    began: float = field(default_factory=time.perf_counter)
+    spent: float = 0.0  # operations of the experiments so far
+    notes: list[str] = field(default_factory=list)
+    cut_short: bool = False  # whether experiments were left out
     _courses: dict[Any, Course] = field(default_factory=dict)
 
     # ------------------------------------------------------------------ what is measured
@@ -49,20 +55,18 @@ class Lab:
         return runner(self.trial)
 
     @cached_property
-    def steps(self) -> int:
-        """Steps of an experiment: the user's, or as many as there is time for."""
-        self.tell("compiling the run")
-        self._seconds(1)  # compiles
-        seconds = self._seconds(1)
-        if seconds < 0.1:  # mostly that of the call
-            seconds = self._seconds(20) / 20
-        return max(5, min(self.trial.steps, int(0.1 * SECONDS / seconds)))
+    def work_of_a_step(self) -> float:
+        """Floating-point operations of a step: the loss, its gradient, and the loss of all rows."""
+        trial = self.trial
+        whole = work(trial.loss, trial.params, trial.x, trial.t)
+        size = trial.rows if trial.batch_size is None else trial.batch_size
+        looks = 1.0 if trial.batch_size is None else min(1.0, CHECKS / trial.steps)
+        return whole * (3 * size / trial.rows + looks) + 10 * trial.size
 
-    def _seconds(self, steps: int) -> float:
-        """How long this many steps take."""
-        began = time.perf_counter()
-        self.run(self.trial.params, self.trial.x, self.trial.t, steps=steps)
-        return time.perf_counter() - began
+    @cached_property
+    def steps(self) -> int:
+        """Steps of an experiment: the user's, or as many as are affordable."""
+        return max(5, min(self.trial.steps, int(OF_A_RUN / self.work_of_a_step)))
 
     @cached_property
     def base(self) -> Course:
@@ -141,10 +145,11 @@ class Lab:
         """How many times fewer steps are made than the user makes."""
         return self.trial.steps / self.steps
 
-    @property
-    def in_time(self) -> bool:
-        """Whether there is time for further experiments."""
-        return time.perf_counter() - self.began < SECONDS
+    def affordable(self, steps: int = 0) -> bool:
+        """Whether further experiments, of so many steps in all, may be made."""
+        enough = self.spent + steps * self.work_of_a_step < OF_ALL_RUNS
+        self.cut_short |= not enough
+        return enough
 
     def course(
         self, x: str = "", t: str = "", start: str = "", scale: float = 1.0,
@@ -165,11 +170,25 @@ class Lab:
                 standardised(trial.t) if t else trial.t,
                 scale, self.steps if steps is None else steps, shuffle, held_out,
             )  # fmt: skip
+            self.spent += len(self._courses[key].losses) * self.work_of_a_step
         return self._courses[key]
+
+    @property
+    def lowest(self) -> float:
+        """The lowest loss there is: of the best predictions, or lower if the run went lower."""
+        assert self.ideal is not None
+        seen = self.base.whole[np.isfinite(self.base.whole)]
+        return min(self.ideal.best, float(seen.min(initial=np.inf)))
+
+    @property
+    def courses(self) -> tuple[Course, ...]:
+        """All runs so far on the data as they are, that as the user has it among them."""
+        return tuple(c for (x, t, *_), c in self._courses.items() if not t)
 
     def explained(self, course: Course, of: Ideal | None = None) -> float:
         """How much of what there is to learn a run learned."""
-        of = of or self.ideal
+        if of is None and self.ideal is not None:
+            of = self.ideal._replace(best=self.lowest)
         end = course.end
         if not np.isfinite(end):
             return -1.0
@@ -184,7 +203,7 @@ class Lab:
         """The best run over step sizes: (explained, multiple of the user's step)."""
         found = [(-1.0, scales[0])]
         for scale in scales:
-            if self.in_time or len(found) == 1:
+            if len(found) == 1 or self.affordable():
                 found.append((self.explained(self.course(scale=scale, **repair)), scale))
         return max(found)
 

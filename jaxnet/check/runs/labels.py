@@ -92,6 +92,10 @@ def encoding(lab: Lab) -> Finding | None:
             "what it is for.",
             "Encode the targets as the loss expects (0 and 1 for a cross-entropy).", evidence,
         )  # fmt: skip
+    if classes is None:
+        beyond = _beyond(lab, t, evidence)
+        if beyond is not None:
+            return beyond
     span, size = ideal.constant - ideal.best, abs(ideal.constant)
     if span <= 1e-3 * size and _varies(t):
         if classes is None:
@@ -130,6 +134,33 @@ def _unreachable(lab: Lab, t: np.ndarray, evidence: dict[str, float]) -> Finding
         f"{t.max():g}.",
         "Encode the targets in the range of the outputs, or change the output.",
         evidence | {"best_loss": ideal.best, "constant_loss": ideal.constant},
+    )
+
+
+RANGES = {"relu": (0.0, np.inf), "logistic": (0.0, 1.0), "tanh": (-1.0, 1.0)}
+"""What the activations can give."""
+
+
+def _beyond(lab: Lab, t: np.ndarray, evidence: dict[str, float]) -> Finding | None:
+    """Numbers as targets that the activation at the output cannot give."""
+    ideal, seen = lab.ideal, lab.here
+    assert ideal is not None
+    assert seen is not None
+    last = [u for u in seen.units if u.output]
+    if not last or not ideal.bounded or ideal.best < 0.05 * abs(ideal.constant):
+        return None
+    low, high = RANGES[last[-1].kind]
+    share = float(((t < low) | (t > high)).mean())
+    if share < 0.02:
+        return None
+    return _finding(
+        f"The outputs cannot reach the targets: they end in {last[-1].kind}, which gives {low:g} "
+        f"to {high:g}, and {100 * share:.0f} % of the targets, from {t.min():g} to {t.max():g}, "
+        f"lie outside. The best predictions there are leave a loss of {ideal.best:.4g}, the best "
+        f"constant one {ideal.constant:.4g}.",
+        f"Take the {last[-1].kind} off the output, or scale the targets into its range.",
+        evidence | {"outside": share, "best_loss": ideal.best, "constant_loss": ideal.constant},
+        last[-1].where,
     )
 
 

@@ -28,7 +28,12 @@ def detached(lab: Lab) -> Finding | None:
     fix = "Take stop_gradient, rounding or argmax off their way to the loss, or use them in it."
     if cut and not any(reached):
         return _cut(cut, "the loss cannot learn at all", fix, evidence)
-    if frozen and -0.5 < now < 0.9:
+    if frozen and lab.trial.optax_rule and now >= 0.1:
+        lab.notes.append(
+            f"the optimizer leaves {', '.join(frozen)} as they are, although a gradient arrives "
+            "there; if that is not meant, give it all parameters"
+        )
+    elif frozen and -0.5 < now < 0.9:
         best = lab.reference()(lab.trial.params, lab.trial.x, lab.trial.t, steps=lab.steps)
         e = lab.explained(best)
         if e > now + 0.2:
@@ -215,12 +220,12 @@ def missing_bias(lab: Lab) -> Finding | None:
     """A model that a bias would serve much better."""
     trial = lab.trial
     rows = as_rows(trial.x)
-    if rows is None or ((rows.std(axis=0) == 0) & (rows[0] != 0)).any() or not lab.in_time:
+    if rows is None or ((rows.std(axis=0) == 0) & (rows[0] != 0)).any():
         return None
     shapes = bias_shapes(trial.loss, trial.params, trial.x, trial.t)
     if not shapes or len(shapes) > 20:
         return None
-    if _has_biases(lab):
+    if _has_biases(lab) or not lab.affordable(6 * 400):
         return None
     both = biased(trial.loss)
 

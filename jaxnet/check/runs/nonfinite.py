@@ -56,7 +56,7 @@ def nonfinite(lab: Lab) -> Finding | None:
             )  # fmt: skip
     value, grads = lab.start
     if not (np.isfinite(value) and all(map(_finite, jax.tree.leaves(grads)))):
-        return _told(lab, 0, trial.params)
+        return told(lab, 0, trial.params)
     lost = lab.base.lost
     if lost is None and np.isfinite(lab.base.whole).all():
         return None
@@ -77,10 +77,11 @@ def nonfinite(lab: Lab) -> Finding | None:
     smaller, _ = lab.best((1e-1, 1e-2, 1e-3)) if not progress else (-1.0, 1.0)
     if grown or (smaller > 0.1 and not progress):
         return None  # it blew up: the step, the scale or the start, not an operation
-    return _told(lab, lost, before.params)
+    return told(lab, lost, before.params)
 
 
-def _told(lab: Lab, step: int, params: Any) -> Finding:
+def told(lab: Lab, step: int, params: Any) -> Finding:
+    """The operation that makes the first NaN or infinity at these parameters."""
     seen = look(lab.trial, params)
     found = None if seen is None else origin(seen.replay)
     when = "at the start" if step == 0 else f"after {step} steps"

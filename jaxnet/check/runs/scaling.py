@@ -62,10 +62,10 @@ def inputs(lab: Lab, scale: float) -> Finding:
     after = curvature(trial.loss, trial.params, standardised(trial.x), trial.t)
     repaired = lab.course(x="standardised", scale=scale)
     evidence = {
-        "lambda_max": before.size,
+        "lambda_max": before.largest,
         "largest_stable_step": before.largest_stable_step,
         "condition_number": before.condition_number,
-        "lambda_max_standardised": after.size,
+        "lambda_max_standardised": after.largest,
         "largest_stable_step_standardised": after.largest_stable_step,
         "condition_number_standardised": after.condition_number,
         "loss": _end(lab),
@@ -80,11 +80,11 @@ def inputs(lab: Lab, scale: float) -> Finding:
     return Finding(
         "unscaled_inputs", (),
         f"The input columns have standard deviations from {s.narrowest:.3g} to {s.widest:.3g} and "
-        f"means up to {s.offset:.3g} of these from 0. The largest curvature is {before.size:.4g}, "
-        f"so steps above {before.largest_stable_step:.3g} diverge, and the condition number "
-        f"{before.condition_number:.3g}; with inputs standardised they are {after.size:.4g}, "
-        f"{after.largest_stable_step:.3g} and {after.condition_number:.3g}, and with that{times} "
-        f"the same {lab.steps} steps end at a loss of {repaired.whole[-1]:.4g} instead of "
+        f"means up to {s.offset:.3g} of these from 0. The largest curvature is "
+        f"{before.largest:.4g}, so steps above {before.largest_stable_step:.3g} diverge, and the "
+        f"condition number {before.condition_number:.3g}; with inputs standardised they are "
+        f"{after.largest:.4g}, {after.largest_stable_step:.3g} and {after.condition_number:.3g}, and "
+        f"with that{times} the same {lab.steps} steps end at a loss of {repaired.whole[-1]:.4g} instead of "
         f"{_end(lab):.4g}.{also}",
         "Standardise the inputs: subtract each column's mean and divide by its standard deviation.",
         evidence,

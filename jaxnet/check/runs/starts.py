@@ -191,7 +191,7 @@ def _depth(lab: Lab) -> Finding | None:
 
 def _weights(lab: Lab) -> Finding | None:
     """Weights of an unusual size, or all of one sign."""
-    odd, evidence = [], {}
+    odd = []
     for name, leaf in zip(lab.trial.names, jax.tree.leaves(lab.trial.params), strict=True):
         a = np.asarray(leaf, np.float64)
         if a.ndim < 2 or a.size < 4:
@@ -199,12 +199,17 @@ def _weights(lab: Lab) -> Finding | None:
         size = float(np.sqrt(np.mean(a**2))) / usual(a.shape)
         centre = float(abs(a.mean()) / max(a.std(), 1e-300))
         if not 0.03 < size < 4 or (centre > 1 and a.size >= 12):
-            odd.append(name)
-            evidence = {"size": size, "centre": centre}
+            odd.append((name, size, centre))
     if not odd:
         return None
+    each = ", ".join(
+        f"{name} with {size:.3g} times the usual size and its mean {centre:.3g} standard "
+        "deviations from 0"
+        for name, size, centre in odd
+    )
+    # The numbers of the leaf that is the furthest from the usual.
+    _, size, centre = max(odd, key=lambda o: abs(np.log(max(o[1], 1e-300))) + o[2])
     return Finding(
-        "bad_init", tuple(odd),
-        f"The weights {', '.join(odd)} start with {evidence['size']:.3g} times the usual size and "
-        f"their mean {evidence['centre']:.3g} standard deviations from 0.", FIX, evidence,
+        "bad_init", tuple(name for name, *_ in odd), f"Weights start oddly: {each}.", FIX,
+        {"size": size, "centre": centre},
     )  # fmt: skip

@@ -4,6 +4,7 @@ import jax
 import numpy as np
 
 from jaxnet.check.report import Finding
+from jaxnet.check.runs import nonfinite
 from jaxnet.check.runs.lab import LARGER, SMALLER, Lab
 
 
@@ -46,6 +47,26 @@ def uphill(lab: Lab) -> Finding | None:
     )  # fmt: skip
 
 
+def unmoved(lab: Lab) -> Finding | None:
+    """A rule that changes no parameter, although there is a gradient."""
+    before, after = (jax.tree.leaves(p) for p in (lab.trial.params, lab.base.params))
+    slope = max(float(np.abs(g).max(initial=0)) for g in jax.tree.leaves(lab.start[1]))
+    same = all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+    if not same or not np.isfinite(slope) or slope == 0:
+        return None
+    known, stable = lab.trial.learning_rate, lab.curvature.largest_stable_step
+    evidence = {"largest_gradient": slope, "largest_stable_step": stable}
+    if known is not None:
+        evidence["learning_rate"] = known
+    to = f" to {stable / 2:.3g}, say" if lab.trial.plain and np.isfinite(stable) else ""
+    return Finding(
+        "step_too_small", (),
+        f"After {len(lab.base.losses)} steps every parameter is what it was, although the gradient "
+        f"has entries up to {slope:.3g}: the step is 0, or lost in rounding.",
+        f"Set the learning rate{to}, and give the parameters to the optimizer.", evidence,
+    )  # fmt: skip
+
+
 def too_large(lab: Lab) -> Finding | None:
     """A run that a smaller step saves."""
     now = lab.explained(lab.base)
@@ -53,13 +74,13 @@ def too_large(lab: Lab) -> Finding | None:
     if e < now + 0.25:
         return None
     c, trial = lab.curvature, lab.trial
-    evidence = {"lambda_max": c.size, "largest_stable_step": c.largest_stable_step}
+    evidence = {"lambda_max": c.largest, "largest_stable_step": c.largest_stable_step}
     said = ""
     if trial.plain and trial.learning_rate is not None:
         evidence["learning_rate"] = trial.learning_rate
         if trial.learning_rate > c.largest_stable_step:
             said = (
-                f" The largest curvature at the start is {c.size:.4g}, so steps above "
+                f" The largest curvature at the start is {c.largest:.4g}, so steps above "
                 f"{c.largest_stable_step:.3g} diverge; the step is {trial.learning_rate:g}."
             )
     repaired = lab.course(scale=scale)
@@ -68,7 +89,7 @@ def too_large(lab: Lab) -> Finding | None:
         f"The loss goes from {lab.start[0]:.4g} to {lab.base.whole[-1]:.4g} in "
         f"{len(lab.base.losses)} steps; with a step {scale:g} times as large the run ends at "
         f"{repaired.end:.4g}.{said}",
-        f"Multiply the learning rate by {scale:g}.",
+        set_to(lab, scale),
         evidence | {"loss": lab.base.end, "loss_smaller_step": repaired.end, "multiple": scale},
     )  # fmt: skip
 
@@ -87,7 +108,7 @@ def too_small(lab: Lab) -> Finding | None:
         if not weak:
             return None
     c, trial = lab.curvature, lab.trial
-    evidence = {"lambda_max": c.size, "largest_stable_step": c.largest_stable_step}
+    evidence = {"lambda_max": c.largest, "largest_stable_step": c.largest_stable_step}
     said = ""
     if trial.plain and trial.learning_rate is not None:
         evidence["learning_rate"] = trial.learning_rate
@@ -100,6 +121,49 @@ def too_small(lab: Lab) -> Finding | None:
         "step_too_small", (),
         f"In {len(lab.base.losses)} steps the loss goes from {first:.4g} to {end:.4g} only; with a "
         f"step {scale:g} times as large it ends at {repaired.end:.4g}.{said}",
-        f"Multiply the learning rate by {scale:g}, or train longer.",
+        f"{set_to(lab, scale)} Or train longer.",
         evidence | {"loss": end, "loss_larger_step": repaired.end, "multiple": scale},
     )  # fmt: skip
+
+
+def unexplained(lab: Lab) -> Finding | None:
+    """The last resort: a loss that was lost or rose, for which no repair was found."""
+    base, trial, first = lab.base, lab.trial, lab.start[0]
+    lost = not np.isfinite(base.end)
+    if not lost and base.end <= first + 0.05 * abs(first):
+        return None
+    end = f"is lost after {len(base.losses)} steps" if lost else f"rises to {base.end:.4g}"
+    evidence = {"first_loss": first, "loss": base.end}
+    falling = next((s for s in SMALLER if lab.course(scale=s).end < first), None)
+    stable = lab.curvature.largest_stable_step
+    unstable = trial.plain and trial.learning_rate is not None and trial.learning_rate > stable
+    if lost and falling is None and not unstable:
+        return nonfinite.told(lab, len(base.losses), base.params)
+    if falling is None:
+        said = "no smaller step that was tried makes it fall"
+    else:
+        evidence["loss_smaller_step"] = lab.course(scale=falling).end
+        said = f"with {rate(lab, falling)} it falls to {evidence['loss_smaller_step']:.4g}"
+    if unstable:
+        evidence["largest_stable_step"] = stable
+        said += f", and steps above {stable:.3g} are not stable at the start"
+    return Finding(
+        "step_too_large", (),
+        f"The loss starts at {first:.4g} and {end}; {said}. No single repair makes the run "
+        "succeed, so this is the likeliest cause, not a proved one.",
+        set_to(lab, 0.1 if falling is None else falling), evidence,
+    )  # fmt: skip
+
+
+def rate(lab: Lab, scale: float) -> str:
+    """The user's step times `scale`, in words: the learning rate where it is known."""
+    known = lab.trial.learning_rate
+    return f"a step {scale:g} times as large" if known is None else f"a step of {known * scale:.3g}"
+
+
+def set_to(lab: Lab, scale: float) -> str:
+    """What to set the learning rate to."""
+    known = lab.trial.learning_rate
+    if known is None:
+        return f"Multiply the learning rate by {scale:g}."
+    return f"Set the learning rate to {known * scale:.3g}, {scale:g} times what it is."

@@ -1,6 +1,7 @@
 """What is to be diagnosed: a loss, its data, and the rule that moves the parameters."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -39,11 +40,12 @@ class Trial:
     shuffle: bool
     validation: tuple[Any, Any] | None
     plain: bool  # gradient descent, so that curvature says which steps are stable
+    optax_rule: bool  # the user's optimizer, which may leave parameters alone on purpose
 
     @property
     def names(self) -> list[str]:
-        """The names of the leaves."""
-        return [name for name, _ in named(self.params)]
+        """The names of the leaves; "params" if they are a single array."""
+        return [name or "params" for name, _ in named(self.params)]
 
     @property
     def rows(self) -> int:
@@ -86,46 +88,71 @@ def trial(
     batch_size: int | None,
     shuffle: bool,
     validation: tuple[Any, Any] | None,
+    who: str = "check.training",
 ) -> Trial:
-    """Check the arguments of `check.training` and put them together."""
-    x, t = _batch("(x, t)", batch)
+    """Check the arguments of `check.training`, or of `who`, and put them together."""
+    x, t = _batch(f"{who}: (x, t)", batch)
     params = jax.tree.map(lambda leaf: leaf if hasattr(leaf, "dtype") else np.asarray(leaf), params)
     kept = jax.tree.map(lambda leaf: None if is_float(leaf) else leaf, params)
     trained = jax.tree.map(lambda leaf: jnp.asarray(leaf) if is_float(leaf) else None, params)
     if not jax.tree.leaves(trained):
         raise TypeError(
-            "check.training: params must hold floating-point numbers, got "
+            f"{who}: params must hold floating-point numbers, got "
             f"{[str(leaf.dtype) for leaf in jax.tree.leaves(params)]}"
         )
     if optimizer is not None and direction is not None:
-        raise ValueError("check.training: give an optimizer or a direction, not both")
+        raise ValueError(f"{who}: give an optimizer or a direction, not both")
     if direction is not None and learning_rate is None:
         raise ValueError(
-            "check.training: a direction needs a learning_rate; the step is "
+            f"{who}: a direction needs a learning_rate; the step is "
             "params + learning_rate * direction(grads)"
         )
     if batch_size is not None:
-        batch_size = min(positive_int("check.training: batch_size", batch_size), _rows(x))
+        batch_size = min(positive_int(f"{who}: batch_size", batch_size), _rows(x))
     whole = Trial(
         loss=lambda p, x, t: loss(_merged(p, kept), x, t),
         params=trained,
         x=x,
         t=t,
         predict=predict and (lambda p, x: predict(_merged(p, kept), x)),
-        rule=optax.with_extra_args_support(_rule(learning_rate, optimizer, direction)),
+        rule=optax.with_extra_args_support(_rule(who, learning_rate, optimizer, direction)),
         learning_rate=None if learning_rate is None else float(learning_rate),
-        steps=positive_int("check.training: steps", steps),
+        steps=positive_int(f"{who}: steps", steps),
         batch_size=batch_size,
         shuffle=shuffle,
-        validation=None if validation is None else _batch("validation", validation),
+        validation=None if validation is None else _batch(f"{who}: validation", validation),
         plain=optimizer is None and direction is None,
+        optax_rule=optimizer is not None,
     )
-    out = jax.eval_shape(whole.loss, trained, x, t)
+    with _in_jax(who, "loss"):
+        out = jax.eval_shape(whole.loss, trained, x, t)
+    if direction is not None:
+        with _in_jax(who, "direction"):
+            jax.eval_shape(direction, trained)
     if getattr(out, "shape", None) != ():
-        raise ValueError(
-            f"check.training: loss must give one number, got {out}; return its sum or mean"
-        )
+        raise ValueError(f"{who}: loss must give one number, got {out}; return its sum or mean")
+    if whole.validation is not None:
+        _same_width(f"{who}: validation", whole.validation, (x, t))
     return whole
+
+
+@contextmanager
+def _in_jax(who: str, name: str) -> Iterator[None]:
+    """A function that JAX cannot trace is a TypeError that names it."""
+    try:
+        yield
+    except (jax.errors.TracerArrayConversionError, jax.errors.ConcretizationTypeError) as error:
+        raise TypeError(
+            f"{who}: {name} must be written in JAX, so that it can be traced: use jax.numpy for "
+            f"numpy, and jax.lax.cond or jnp.where for if ({str(error).splitlines()[0]})"
+        ) from error
+
+
+def _same_width(name: str, given: Any, expected: Any) -> None:
+    """Complain if one batch has rows of another shape than the other."""
+    shapes = [[np.shape(a)[1:] for a in jax.tree.leaves(batch)] for batch in (given, expected)]
+    if shapes[0] != shapes[1]:
+        raise ValueError(f"{name} has rows of shapes {shapes[0]}, the training data {shapes[1]}")
 
 
 def _merged(trained: Any, kept: Any) -> Any:
@@ -140,18 +167,18 @@ def _rows(x: Any) -> int:
 
 def _batch(name: str, batch: Any) -> tuple[Any, Any]:
     if not isinstance(batch, tuple | list) or len(batch) != 2:
-        raise ValueError(f"check.training: {name} must be a pair of inputs and targets")
+        raise ValueError(f"{name} must be a pair of inputs and targets")
     x, t = (jax.tree.map(jnp.asarray, part) for part in batch)
     counts = {np.shape(leaf)[:1] for leaf in jax.tree.leaves((x, t))}
     if len(counts) != 1 or counts <= {(), (0,)}:
         raise ValueError(
-            f"check.training: {name} must be arrays with one row per example, got shapes "
+            f"{name} must be arrays with one row per example, got shapes "
             f"{[np.shape(leaf) for leaf in jax.tree.leaves((x, t))]}"
         )
     return x, t
 
 
-def _rule(learning_rate: float | None, optimizer: Any, direction: Any) -> Any:
+def _rule(who: str, learning_rate: float | None, optimizer: Any, direction: Any) -> Any:
     """The rule that gives the update from the gradient."""
     if direction is not None:
         return optax.stateless(
@@ -163,7 +190,7 @@ def _rule(learning_rate: float | None, optimizer: Any, direction: Any) -> Any:
         optimizer = optimizer(learning_rate)
     if not (hasattr(optimizer, "init") and hasattr(optimizer, "update")):
         raise TypeError(
-            "check.training: optimizer must be an optax gradient transformation, such as "
+            f"{who}: optimizer must be an optax gradient transformation, such as "
             f"jaxnet.optim.adam(0.01), got {optimizer!r}"
         )
     return optimizer

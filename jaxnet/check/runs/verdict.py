@@ -2,55 +2,78 @@
 
 from collections.abc import Callable
 
+import numpy as np
+
 from jaxnet.check.report import Finding
 from jaxnet.check.runs import labels, model, nonfinite, order, scaling, starts, step
 from jaxnet.check.runs.lab import Lab
 
 Suspect = Callable[[Lab], Finding | None]
 
-GOOD = 0.8
+ALWAYS = np.inf
+"""What is a fault by itself, however much the run learned."""
+
+FAILED = 0.8
 """A run that explains this much of what there is to learn is not searched for faults of its own."""
 
-ALWAYS: tuple[Suspect, ...] = (
-    labels.out_of_range, nonfinite.nonfinite, labels.broadcast, model.detached, step.uphill,
-    model.constant_output, labels.encoding, order.batch_order,
-)  # fmt: skip
-"""What is a fault by itself."""
+IMPERFECT = 0.97
+"""What even a good run cannot do shows below this."""
 
-OF_A_FAILED_RUN: tuple[Suspect, ...] = (
-    labels.unrelated, starts.redrawing_helps, starts.exploding, scaling.same_step,
-    scaling.other_step, step.too_large, step.too_small, starts.redrawing_helps_all_steps,
-)  # fmt: skip
-"""What a failed run is tried again without."""
+POOR = 0.1
+"""A run that explains less than this learned next to nothing."""
 
-OF_THE_MODEL: tuple[Suspect, ...] = (model.missing_bias, model.linear_model)
-"""What even a good run cannot do."""
+SUSPECTS: tuple[tuple[Suspect, float], ...] = (
+    (labels.out_of_range, ALWAYS),
+    (nonfinite.nonfinite, ALWAYS),
+    (labels.broadcast, ALWAYS),
+    (model.detached, ALWAYS),
+    (step.unmoved, ALWAYS),
+    (step.uphill, ALWAYS),
+    (model.constant_output, ALWAYS),
+    (labels.encoding, ALWAYS),
+    (order.batch_order, ALWAYS),
+    (labels.unrelated, FAILED),
+    (starts.redrawing_helps, FAILED),
+    (starts.exploding, FAILED),
+    (scaling.same_step, FAILED),
+    (scaling.other_step, FAILED),
+    (step.too_large, FAILED),
+    (step.too_small, FAILED),
+    (starts.redrawing_helps_all_steps, FAILED),
+    (model.missing_bias, IMPERFECT),
+    (model.linear_model, IMPERFECT),
+    (starts.unconfirmed, POOR),
+    (model.ends_constant, POOR),
+    (order.overfitting, ALWAYS),
+    (step.unexplained, POOR),
+)
+"""Each is heard if the run explains less than the number beside it; the last one is the last
+resort, so that a run whose loss was lost or rose never goes without a finding.
+"""
 
 
 def findings(lab: Lab) -> tuple[Finding, ...]:
-    """The faults, the headline first; empty for a healthy run."""
-    found = _first(lab, ALWAYS)
-    if found is None and failed(lab):
-        found = _first(lab, OF_A_FAILED_RUN)
-    if found is None and lab.explained(lab.base) < 0.97:
-        found = _first(lab, OF_THE_MODEL)
-    if found is None and lab.explained(lab.base) < 0.1:
-        found = _first(lab, (starts.unconfirmed, model.ends_constant))
-    if found is None:
-        found = order.overfitting(lab)
-    return () if found is None else (found,)
-
-
-def failed(lab: Lab) -> bool:
-    """Whether the run learned clearly less than it could have."""
-    now = lab.explained(lab.base)
-    return now < GOOD
-
-
-def _first(lab: Lab, suspects: tuple[Suspect, ...]) -> Finding | None:
-    for suspect in suspects:
+    """The faults, the headline first; empty if there are none."""
+    for suspect, below in SUSPECTS:
+        if below < ALWAYS and lab.explained(lab.base) >= below:
+            continue
         lab.tell(f"suspecting {suspect.__name__.replace('_', ' ')}")
         found = suspect(lab)
         if found is not None:
-            return found
-    return None
+            return (found,)
+    return ()
+
+
+def title(lab: Lab, found: tuple[Finding, ...]) -> str:
+    """The verdict in a line; a run is healthy if it learned, or if all that could be wrong is not.
+
+    A run without a finding may still have learned little: the data may have no more to give.
+    """
+    explained = lab.explained(lab.base)
+    if found:
+        return f"the run fails: {found[0].code}"
+    if explained < POOR:
+        return "the run learns little, and no fault was found"
+    if explained < FAILED and lab.cut_short:
+        return "no fault was found, but not every suspect was heard in full"
+    return "the run is healthy"
