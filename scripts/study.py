@@ -78,6 +78,19 @@ def named(what: str, code: str, report: Report) -> Number:
     return same(f"the doctor on {what}", code, report.findings[0].code if report.findings else "ok")
 
 
+def descend(step: Callable[[Any], tuple[Any, Any]], start: Any, length: int) -> tuple[Any, Any]:
+    """Repeat `value, record = step(value)` in one compiled program.
+
+    Returns:
+        The last value, and the records stacked, as NumPy's arrays.
+    """
+
+    def run(start: Any) -> Any:
+        return jax.lax.scan(lambda value, _: step(value), start, length=length)
+
+    return tuple(jax.device_get(jax.jit(run)(start)))
+
+
 def significant(known: float, tolerance: float) -> int:
     """How many digits of a number matter: two more than the tolerance leaves."""
     if not (known and tolerance):
@@ -88,12 +101,13 @@ def significant(known: float, tolerance: float) -> int:
 class Study(NamedTuple):
     """What a study gives.
 
-    `numbers` is the table; `doctors` has each report by what the doctor was shown; `pictures` has
-    each figure by its caption; `models` has trained models to keep, by their name.
+    `numbers` is the table; `doctors` has, by what the doctor was shown, the word that it must say
+    and its report; `pictures` has each figure by its caption; `models` has trained models to keep,
+    by their name.
     """
 
     numbers: Sequence[Number]
-    doctors: Mapping[str, Report]
+    doctors: Mapping[str, tuple[str, Report]]
     pictures: Mapping[str, "Figure"]
     models: Mapping[str, saved.SavedModel] = {}
 
@@ -122,7 +136,9 @@ def main(
     with jax.enable_x64(double):
         result = run(options.quick)
     seconds = time.perf_counter() - began
-    ok = all(number.ok for number in result.numbers)
+    words = [named(shown, *said) for shown, said in result.doctors.items()]
+    numbers = [*words, *result.numbers]
+    ok = all(number.ok for number in numbers)
     out = Path(options.out)
     files = [f"{name}-{i}.png" for i in range(1, 1 + len(result.pictures))]
     for file, figure in zip(files, result.pictures.values(), strict=True):
@@ -138,10 +154,10 @@ def main(
         "seconds": seconds,
         "jax": jax.__version__,
         "device": jax.devices()[0].device_kind,
-        "numbers": [number._asdict() for number in result.numbers],
+        "numbers": [number._asdict() for number in numbers],
         "doctors": [
             {"shown": shown, "text": short(str(report), source), **report.to_dict()}
-            for shown, report in result.doctors.items()
+            for shown, (_, report) in result.doctors.items()
         ],
         "pictures": [
             {"file": file, "caption": caption}
