@@ -27,7 +27,7 @@ from thirteen_lines import X, Y
 from jaxnet import layers, models, optim, plot
 
 
-def two_weights() -> tuple[Any, Any]:
+def two_weights() -> Any:
     """The path of the two weights with the loss on it, and the outputs in the last iteration."""
     x, t = np.array([[0.0, 1], [0, 1], [1, 0], [1, 0]]), np.array([[0.0], [0], [1], [1]])
 

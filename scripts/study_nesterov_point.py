@@ -87,7 +87,8 @@ def run(quick: bool) -> study.Study:
             {f"step {steps[i]:.3g}": {n: losses[n][i] for n in (right, wrong)} for i in shown},
             title="Nesterov's method with the gradient at q and at p", x_label="epoch", log_y=True,
         ),
-        "How far the loss rises again after epoch 100, by the step.": plot.curves(
+        "How far the loss rises again after epoch 100, by the step. lambda_max is that at the end of "
+        "Nesterov's run at the step of 0.01.": plot.curves(
             {"": {name: (steps, rise) for name, rise in rises.items()}},
             x_label="step", y_label="rise of the loss, as a factor", log_x=True, log_y=True,
             marks={f"{c} / lambda_max": limit / curvature for c, limit in LIMITS.items()},

@@ -34,7 +34,7 @@ CURED = {0: 0.25755801796913147, 10: 0.07994867861270905, 20: 0.0283290445804595
 WEIGHTS = {0: (0.49954653, 0.5004535), 10: (0.49503425, 0.5049657), 20: (0.49056274, 0.50943726)}
 
 
-def descend(model: models.Model, x: Any, y: Any, step: float, steps: int) -> tuple[Any, Any]:
+def descend(model: models.Model, x: Any, y: Any, step: float, steps: int) -> Any:
     """Gradient descent: the loss before every step, and the parameters after it."""
 
     def one(params: Any) -> Any:

@@ -84,11 +84,11 @@ def run(quick: bool) -> study.Study:
     """Both tables, all step sizes of each in one program."""
     chunks = 2 if quick else 6
     numbers, errors, changes = [], {}, []
-    for hidden, (start, known) in ERRORS.items():
+    for hidden, (first, known) in ERRORS.items():
         measured, turns = jax.device_get(table(jnp.array(ALPHAS), hidden, chunks))
         errors[f"{hidden} hidden units"] = measured
         rows = np.array(known.split()).reshape(len(ALPHAS), 5)
-        rows = np.insert(rows, 0, start, axis=1)[:, :chunks]
+        rows = np.insert(rows, 0, first, axis=1)[:, :chunks]
         for (i, k), digits in np.ndenumerate(rows):
             numbers.append(printed(hidden, ALPHAS[i], 10_000 * k, digits, measured[i, k]))
         changes.append(np.hstack([t.reshape(len(ALPHAS), -1) for t in turns]))

@@ -20,6 +20,7 @@ y_pred comes near y, leading digits cancel: a residual 1e4 times shorter than y 
 """
 
 import sys
+from functools import partial
 from typing import Any
 
 import jax
@@ -46,6 +47,10 @@ def backward(p: Any, x: Any, y: Any, masked: bool = True) -> tuple[Any, Any]:
     if masked:
         dh = dh * (h > 0)
     return (dy**2).sum() / 4, {"w1": x.T @ dh, "w2": relu.T @ dy}
+
+
+unmasked = partial(backward, masked=False)
+"""The same with the fault."""
 
 
 def by_hand(model: models.Model, p: Any, x: Any, y: Any) -> tuple[Any, Any]:
@@ -111,11 +116,11 @@ def run(quick: bool) -> study.Study:
             study.at_most(f"{name}: weights after a whole run, relative", 1e-12, end_off),
             study.at_most(f"{name}: |y_pred - y| / |y| in it, relative", 1e-12, lengths.max()),
         ]
-    _, wrong = descend(lambda p: backward(p, x, y, masked=False), start, steps)
+    _, wrong = descend(lambda p: unmasked(p, x, y), start, steps)
     fall = wrong[-1] / wrong[0]
     numbers.append(study.at_most("without the mask: last loss over the first", 1e-4, fall))
     small = point(8, 20, 10, 4)
-    sick = check.gradient(loss, lambda *a: backward(*a, masked=False)[1], *small)
+    sick = check.gradient(loss, lambda *a: unmasked(*a)[1], *small)
     healthy = check.gradient(loss, lambda *a: backward(*a)[1], *small)
     doctors = {
         "the gradient without the mask": ("dropped_derivative", sick),
