@@ -101,13 +101,13 @@ def significant(known: float, tolerance: float) -> int:
 class Study(NamedTuple):
     """What a study gives.
 
-    `numbers` is the table; `doctors` has, by what the doctor was shown, the word that it must say
-    and its report; `pictures` has each figure by its caption; `models` has trained models to keep,
-    by their name.
+    `numbers` is the table. `doctors` has, by what the doctor is shown, the word that it must say
+    and how it is asked; a quick study asks about the first alone. `pictures` has each figure by
+    its caption; `models` has trained models to keep, by their name.
     """
 
     numbers: Sequence[Number]
-    doctors: Mapping[str, tuple[str, Report]]
+    doctors: Mapping[str, tuple[str, Callable[[], Report]]]
     pictures: Mapping[str, "Figure"]
     models: Mapping[str, saved.SavedModel] = {}
 
@@ -135,8 +135,10 @@ def main(
     began = time.perf_counter()
     with jax.enable_x64(double):
         result = run(options.quick)
+        asked = list(result.doctors.items())[: 1 if options.quick else None]
+        reports = {shown: (code, ask()) for shown, (code, ask) in asked}
     seconds = time.perf_counter() - began
-    words = [named(shown, *said) for shown, said in result.doctors.items()]
+    words = [named(shown, *said) for shown, said in reports.items()]
     numbers = [*words, *result.numbers]
     ok = all(number.ok for number in numbers)
     out = Path(options.out)
@@ -157,7 +159,7 @@ def main(
         "numbers": [number._asdict() for number in numbers],
         "doctors": [
             {"shown": shown, "text": short(str(report), source), **report.to_dict()}
-            for shown, (_, report) in result.doctors.items()
+            for shown, (_, report) in reports.items()
         ],
         "pictures": [
             {"file": file, "caption": caption}

@@ -21,6 +21,7 @@ same way down, on 20x20 digits (the bundled 8x8 ones, enlarged) and on 8x8 ones.
 """
 
 import sys
+from functools import partial
 from typing import Any
 
 import jax
@@ -121,11 +122,12 @@ def run(quick: bool) -> study.Study:
     (x, t), _ = digits(20)
     model, softmax = network(400, len(x), 0.0), models.softmax_regression(400, 10)
     kept = np.where(t[:, 0] == 1, 10, t.argmax(axis=1))
-    sick = trained(model, starts[faulty], (x, t), optimizer=rule, steps=10)
-    mislabelled = trained(softmax, softmax.init(jax.random.key(0)), (x, kept), learning_rate=0.1)
+    ask = partial(trained, model, starts[faulty], (x, t), optimizer=rule, steps=10)
+    zeros = [{"w": np.zeros((400, 10)), "b": np.zeros(10)}]
+    ask_labels = partial(trained, softmax, zeros, (x, kept), learning_rate=0.1)
     doctors = {
-        "the run from the faulty start": ("bad_init", sick),
-        "labels that keep 0 as 10": ("label_mismatch", mislabelled),
+        "the run from the faulty start": ("bad_init", ask),
+        "labels that keep 0 as 10": ("label_mismatch", ask_labels),
     }
     looks = np.asarray(ends[cured][0]["w"]).T.reshape(25, 20, 20)
     pictures = {

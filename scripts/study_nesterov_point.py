@@ -21,6 +21,7 @@ The cure is the gradient at q, and a step below 4/3 of 1 / lambda_max.
 """
 
 import sys
+from functools import partial
 from typing import Any
 
 import jax
@@ -80,21 +81,25 @@ def run(quick: bool) -> study.Study:
         study.near("step * lambda_max at which they part", 4 / 3, parting * curvature, 0.3),
         study.near("step * lambda_max at which the faulty one swings", 4, swings, 1),
     ]
-    said = check.optimizer(not_ahead(STEP), reference="nag", learning_rate=STEP)
+    ask = partial(check.optimizer, reference="nag", learning_rate=STEP)
+    doctors = {
+        "the method with grad(p_k)": ("nesterov_point", partial(ask, not_ahead(STEP))),
+        "the method with grad(q)": ("ok", partial(ask, optim.nag(STEP))),
+    }
     shown = [0, int(np.argmax(steps > 0.8 * parting)), int(np.argmax(steps > 1.3 * parting))]
     pictures = {
         "Below the parting, near it and beyond.": plot.curves(
             {f"step {steps[i]:.3g}": {n: losses[n][i] for n in (right, wrong)} for i in shown},
             title="Nesterov's method with the gradient at q and at p", x_label="epoch", log_y=True,
         ),
-        "How far the loss rises again after epoch 100, by the step. lambda_max is that at the end of "
-        "Nesterov's run at the step of 0.01.": plot.curves(
+        "How far the loss rises again after epoch 100, by the step. lambda_max is that at the end "
+        "of Nesterov's run at the step of 0.01.": plot.curves(
             {"": {name: (steps, rise) for name, rise in rises.items()}},
             x_label="step", y_label="rise of the loss, as a factor", log_x=True, log_y=True,
             marks={f"{c} / lambda_max": limit / curvature for c, limit in LIMITS.items()},
         ),
     }  # fmt: skip
-    return study.Study(numbers, {"the method with grad(p_k)": ("nesterov_point", said)}, pictures)
+    return study.Study(numbers, doctors, pictures)
 
 
 if __name__ == "__main__":

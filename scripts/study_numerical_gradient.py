@@ -103,16 +103,16 @@ def run(quick: bool) -> study.Study:
     p = point()
     p["b1"] = p["b1"] + 0.1
     doctors = {
-        f"differences {name}": (code, check.gradient(loss, gradient, p))
+        f"differences {name}": (code, partial(check.gradient, loss, gradient, p))
         for (name, gradient), code in zip(faults.items(), ("sign", "stale", "ok"), strict=True)
     }
     train = partial(check.training, cross_entropy, point(), (ROWS, np.eye(10)), steps=ITERATIONS)
     doctors |= {
         "a run along +g, as the turned differences make it": (
-            "ascent", train(learning_rate=STEP, direction=lambda g: g)
+            "ascent", partial(train, learning_rate=STEP, direction=lambda g: g)
         ),
-        "a run at step 0.5, all differences first": ("bad_init", train(learning_rate=STEP)),
-        "a run at step 0.05": ("ok", train(learning_rate=STEP / 10)),
+        "a run at step 0.5, all at once": ("bad_init", partial(train, learning_rate=STEP)),
+        "a run at step 0.05": ("ok", partial(train, learning_rate=STEP / 10)),
     }  # fmt: skip
     off = np.abs(cured["at once"] / cured["jax.grad"] - 1).max()
     numbers = [

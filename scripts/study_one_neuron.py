@@ -22,6 +22,7 @@ The cure is the chain rule for every row first, and the mean last:
 """
 
 import sys
+from functools import partial
 from typing import Any
 
 import jax
@@ -92,10 +93,7 @@ def run(quick: bool) -> study.Study:
 
     wrong, cured = sides
     batch = x[::40][:BATCH], t[::40][:BATCH]
-    sick, healthy = (
-        check.gradient(loss, gradient, start, batch[0] / batch[0].max(), batch[1])
-        for gradient in (averaged_too_early, right)
-    )
+    x, t = batch[0] / batch[0].max(), batch[1]
     numbers = []
     for rule in rules:
         final = {side: np.mean(losses[side][rule][1][-10:]) for side in sides}
@@ -104,9 +102,11 @@ def run(quick: bool) -> study.Study:
     figure = plot.curves(losses, title="One neuron on two Gaussians", x_label="iteration")
     pictures = {"Mean loss of every 100 iterations: the faulty update beside the gradient.": figure}
     doctors = {
-        "the product of three means": ("premature_average", sick),
-        "the mean of the products": ("ok", healthy),
-    }
+        "the product of three means": (
+            "premature_average", partial(check.gradient, loss, averaged_too_early, start, x, t)
+        ),
+        "the mean of the products": ("ok", partial(check.gradient, loss, right, start, x, t)),
+    }  # fmt: skip
     return study.Study(numbers, doctors, pictures)
 
 

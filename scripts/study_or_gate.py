@@ -91,11 +91,9 @@ def run(quick: bool) -> study.Study:
         what = f"lr {rate}, bad weights: rows right after 50 epochs"
         numbers.append(study.same(what, rows, 4 * decisions[bad][name][50]))
 
+    ask = partial(check.gradient, loss)
     doctors = {
-        f"{name}, for {gate}": (
-            code,
-            check.gradient(loss, partial(update, name), starts[good], x, t),
-        )
+        f"{name}, for {gate}": (code, partial(ask, partial(update, name), starts[good], x, t))
         for name, gate, code, t in (
             (a, "OR", "wrong_loss", t_or),
             (b, "OR", "wrong_loss", t_or),

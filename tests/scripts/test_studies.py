@@ -44,7 +44,7 @@ def test_the_quick_form_meets_its_numbers(
     assert ended.value.code == 0, capsys.readouterr().out
     record = json.loads((tmp_path / f"study_{name}.json").read_text())
     assert record["quick"]
-    assert len(record["numbers"]) >= 4
+    assert len(record["numbers"]) >= 2
     assert all(number["ok"] for number in record["numbers"])
     pictures = sorted(path.name for path in tmp_path.glob("*.png"))
     assert pictures == sorted(picture["file"] for picture in record["pictures"])
