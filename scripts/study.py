@@ -98,6 +98,10 @@ def significant(known: float, tolerance: float) -> int:
     return min(max(4, 2 + math.ceil(math.log10(abs(known) / tolerance))), 15)
 
 
+Doctors = Mapping[str, tuple[str, Callable[[], Report]]]
+"""By what the doctor is shown: the word that it must say, and how it is asked."""
+
+
 class Study(NamedTuple):
     """What a study gives.
 
@@ -107,7 +111,7 @@ class Study(NamedTuple):
     """
 
     numbers: Sequence[Number]
-    doctors: Mapping[str, tuple[str, Callable[[], Report]]]
+    doctors: Doctors
     pictures: Mapping[str, "Figure"]
     models: Mapping[str, saved.SavedModel] = {}
 

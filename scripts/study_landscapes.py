@@ -56,7 +56,7 @@ def balls(starts: Any) -> Any:
     return jax.lax.fori_loop(0, 5000, lambda _, x: x - 0.01 * (x / 10 + 3 * jnp.cos(3 * x)), starts)
 
 
-def many_starts(count: int, steps: int) -> dict[str, Any]:
+def many_starts(count: int, steps: int) -> Any:
     """Mean |y - t| of the H = 4 network after training from each of `count` starts, by method."""
     model = models.mlp(
         [3, 4, 1], "sigmoid", "half_squared_error", output="sigmoid", bias=False,

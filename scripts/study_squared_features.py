@@ -113,7 +113,7 @@ def run(quick: bool) -> study.Study:
             x_label="weight of x", y_label="weight of x^2",
         ),
     }  # fmt: skip
-    doctors = {
+    doctors: study.Doctors = {
         "the run on raw features": ("unscaled_inputs", lambda: sick),
         "the run on standardised ones": ("ok", partial(cure, loss, start, (scaled, target))),
     }

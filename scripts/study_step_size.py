@@ -104,13 +104,13 @@ def run(quick: bool) -> study.Study:
         doctors[shown] = code, ask
     alphas = [f"{alpha:g}" for alpha in ALPHAS]
     iterations = [f"{k}0k" if k else "0" for k in range(chunks)]
-    weights = [f"{k}.{i}" for k, size in enumerate((12, 4)) for i in range(size)]
+    weights = [f"{s}{i}" for s, size in (("a", 12), ("b", 4)) for i in range(size)]
     pictures = {
         "Step size against training time.": plot.heat_map(
             errors, alphas, iterations,
             title="XOR", row_label="alpha", column_label="iteration", value_label="mean |l2 - y|",
         ),
-        "How often the update of each weight of synapses 0 and 1 turned back.": plot.heat_map(
+        "How often the update of each weight of synapse 0 (a) and 1 (b) turned back.": plot.heat_map(
             {"4 hidden units": changes[0]}, alphas, weights,
             title="XOR", row_label="alpha", column_label="weight", value_label="changes of sign",
         ),

@@ -116,7 +116,7 @@ def run(quick: bool) -> study.Study:
         study.at_least("held-out accuracy on digits, rate 0.01", 0.95, ours),
         *(study.at_most("held-out accuracy on digits, rate 0.001", 0.9, rate) for rate in course),
     ]
-    doctors = {
+    doctors: study.Doctors = {
         "the gradient without 1 / N, reg = 0": ("scale", lambda: sick),
         "the right gradient, reg = 0.05": (
             "ok",
