@@ -134,7 +134,9 @@ def heat_map(
     column_label: str = "",
     value_label: str = "",
 ) -> "Figure":
-    """Tables of positive numbers as colours, on one logarithmic scale, with the numbers in them.
+    """Tables of numbers as colours, on one scale, with the numbers in them.
+
+    The scale is logarithmic if all of them are positive.
 
     Args:
         panels: Numbers (rows, columns) by the heading of the panel.
@@ -155,7 +157,8 @@ def heat_map(
     figure, axes = _panels("heat_map", panels, title)
     tables = [np.asarray(table, float) for table in panels.values()]
     low, high = min(map(np.nanmin, tables)), max(map(np.nanmax, tables))
-    scale = require("matplotlib.colors", "plot").LogNorm(low, high)
+    colors = require("matplotlib.colors", "plot")
+    scale = colors.LogNorm(low, high) if low > 0 else colors.Normalize(low, high)
     for axis, table in zip(axes, tables, strict=True):
         image = axis.imshow(table, norm=scale, cmap="viridis_r", aspect="auto")
         axis.set_xticks(range(len(columns)), columns)

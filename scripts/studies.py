@@ -32,12 +32,14 @@ STUDIES = {
     "digits_cg": "5",
     "two_matrices": "6",
     "mnist_backprop": "7",
-    "iris_nesterov": "8",
+    "iris_nesterov": "8a",
+    "nesterov_point": "8b",
     "numerical_gradient": "9a",
     "step_size": "9b",
     "landscapes": "9c",
+    "xor_methods": "9d",
 }
-"""Names and numbers; the ninth is told in three parts."""
+"""Names and numbers; the eighth and the ninth are told in parts."""
 
 STYLE = """
 body { font: 16px/1.5 Georgia, serif; color: #222; background: #faf9f6; margin: 0 auto;

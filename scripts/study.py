@@ -78,6 +78,19 @@ def named(what: str, code: str, report: Report) -> Number:
     return same(f"the doctor on {what}", code, report.findings[0].code if report.findings else "ok")
 
 
+def descend(step: Callable[[Any], tuple[Any, Any]], start: Any, length: int) -> tuple[Any, Any]:
+    """Repeat `value, record = step(value)` in one compiled program.
+
+    Returns:
+        The last value, and the records stacked, as NumPy's arrays.
+    """
+
+    def run(start: Any) -> Any:
+        return jax.lax.scan(lambda value, _: step(value), start, length=length)
+
+    return tuple(jax.device_get(jax.jit(run)(start)))
+
+
 def significant(known: float, tolerance: float) -> int:
     """How many digits of a number matter: two more than the tolerance leaves."""
     if not (known and tolerance):
@@ -85,15 +98,20 @@ def significant(known: float, tolerance: float) -> int:
     return min(max(4, 2 + math.ceil(math.log10(abs(known) / tolerance))), 15)
 
 
+Doctors = Mapping[str, tuple[str, Callable[[], Report]]]
+"""By what the doctor is shown: the word that it must say, and how it is asked."""
+
+
 class Study(NamedTuple):
     """What a study gives.
 
-    `numbers` is the table; `doctors` has each report by what the doctor was shown; `pictures` has
-    each figure by its caption; `models` has trained models to keep, by their name.
+    `numbers` is the table. `doctors` has, by what the doctor is shown, the word that it must say
+    and how it is asked; a quick study asks about the first alone. `pictures` has each figure by
+    its caption; `models` has trained models to keep, by their name.
     """
 
     numbers: Sequence[Number]
-    doctors: Mapping[str, Report]
+    doctors: Doctors
     pictures: Mapping[str, "Figure"]
     models: Mapping[str, saved.SavedModel] = {}
 
@@ -121,8 +139,12 @@ def main(
     began = time.perf_counter()
     with jax.enable_x64(double):
         result = run(options.quick)
+        asked = list(result.doctors.items())[: 1 if options.quick else None]
+        reports = {shown: (code, ask()) for shown, (code, ask) in asked}
     seconds = time.perf_counter() - began
-    ok = all(number.ok for number in result.numbers)
+    words = [named(shown, *said) for shown, said in reports.items()]
+    numbers = [*words, *result.numbers]
+    ok = all(number.ok for number in numbers)
     out = Path(options.out)
     files = [f"{name}-{i}.png" for i in range(1, 1 + len(result.pictures))]
     for file, figure in zip(files, result.pictures.values(), strict=True):
@@ -138,10 +160,10 @@ def main(
         "seconds": seconds,
         "jax": jax.__version__,
         "device": jax.devices()[0].device_kind,
-        "numbers": [number._asdict() for number in result.numbers],
+        "numbers": [number._asdict() for number in numbers],
         "doctors": [
             {"shown": shown, "text": short(str(report), source), **report.to_dict()}
-            for shown, report in result.doctors.items()
+            for shown, (_, report) in reports.items()
         ],
         "pictures": [
             {"file": file, "caption": caption}

@@ -24,7 +24,6 @@ the seven digits of such differences grow in a hundred iterations.
 
 import math
 import sys
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -59,7 +58,7 @@ def point() -> Any:
     return weights | {"b1": np.zeros(20), "b2": np.zeros(10)}
 
 
-def difference(f: Callable[[Any], Any], x: Any, e: Any) -> Any:
+def difference(f: Any, x: Any, e: Any) -> Any:
     """The central difference along e."""
     return (f(x + H * e) - f(x - H * e)) / (2 * H)
 
@@ -86,13 +85,13 @@ def one_by_one(p: Any) -> Any:
     return tree((x - jax.lax.fori_loop(0, x.size, change, x)) / STEP)
 
 
-def descend(gradient: Callable[[Any], Any], step: float) -> Any:
+def descend(gradient: Any, step: float) -> Any:
     """The loss before every iteration."""
 
-    def one(p: Any, _: Any) -> Any:
+    def one(p: Any) -> Any:
         return jax.tree.map(lambda p, g: p - step * g, p, gradient(p)), loss(p)
 
-    return np.asarray(jax.jit(lambda p: jax.lax.scan(one, p, length=ITERATIONS)[1])(point()))
+    return study.descend(one, point(), ITERATIONS)[1]
 
 
 def run(quick: bool) -> study.Study:
@@ -104,25 +103,19 @@ def run(quick: bool) -> study.Study:
     p = point()
     p["b1"] = p["b1"] + 0.1
     doctors = {
-        f"differences {name}": check.gradient(loss, gradient, p)
-        for name, gradient in faults.items()
+        f"differences {name}": (code, partial(check.gradient, loss, gradient, p))
+        for (name, gradient), code in zip(faults.items(), ("sign", "stale", "ok"), strict=True)
     }
     train = partial(check.training, cross_entropy, point(), (ROWS, np.eye(10)), steps=ITERATIONS)
     doctors |= {
-        "a run along +g, as the turned differences make it": train(
-            learning_rate=STEP, direction=lambda g: g
+        "a run along +g, as the turned differences make it": (
+            "ascent", partial(train, learning_rate=STEP, direction=lambda g: g)
         ),
-        "a run at step 0.5, all differences first": train(learning_rate=STEP),
-        "a run at step 0.05": train(learning_rate=STEP / 10),
-    }
+        "a run at step 0.5, all at once": ("bad_init", partial(train, learning_rate=STEP)),
+        "a run at step 0.05": ("ok", partial(train, learning_rate=STEP / 10)),
+    }  # fmt: skip
     off = np.abs(cured["at once"] / cured["jax.grad"] - 1).max()
     numbers = [
-        *(
-            study.named(shown, code, report)
-            for (shown, report), code in zip(
-                doctors.items(), ("sign", "stale", "ok", "ascent", "bad_init", "ok"), strict=True
-            )
-        ),
         study.at_least("turned round: last loss", 100, at_half["turned round"][-1]),
         study.near("at once, step 0.5: last loss", 10 * math.log(10), at_half["at once"][-1], 1e-3),
         study.at_most("one by one, step 0.5: last loss", 0.1, at_half["one by one"][-1]),

@@ -22,6 +22,7 @@ The cure is the chain rule for every row first, and the mean last:
 """
 
 import sys
+from functools import partial
 from typing import Any
 
 import jax
@@ -78,9 +79,10 @@ def run(quick: bool) -> study.Study:
     steps, every = (8_000 if quick else 40_000), 100
     start = model.init(jax.random.key(0))
     sides = {"averaged too early": averaged_too_early, "the mean of the products": right}
+    rules = dict(list(RULES.items())[:1]) if quick else RULES
     losses: dict[str, dict[str, Any]] = {side: {} for side in sides}
     for side, gradient in sides.items():
-        for rule, optimizer in RULES.items():
+        for rule, optimizer in rules.items():
             result = train.fit(
                 of_batches_divided(model, gradient), optimizer, (x, t), steps=steps,
                 batch_size=BATCH, sampling="with_replacement", key=jax.random.key(1),
@@ -91,21 +93,20 @@ def run(quick: bool) -> study.Study:
 
     wrong, cured = sides
     batch = x[::40][:BATCH], t[::40][:BATCH]
-    sick, healthy = (
-        check.gradient(loss, gradient, start, batch[0] / batch[0].max(), batch[1])
-        for gradient in (averaged_too_early, right)
-    )
-    numbers = [
-        study.named("the product of the means", "premature_average", sick),
-        study.same("the doctor passes the right gradient", True, healthy.ok),
-    ]
-    for rule in RULES:
+    x, t = batch[0] / batch[0].max(), batch[1]
+    numbers = []
+    for rule in rules:
         final = {side: np.mean(losses[side][rule][1][-10:]) for side in sides}
         ratio = final[cured] / final[wrong]
         numbers.append(study.at_most(f"{rule}: last loss, right over faulty", 1.0, ratio))
     figure = plot.curves(losses, title="One neuron on two Gaussians", x_label="iteration")
     pictures = {"Mean loss of every 100 iterations: the faulty update beside the gradient.": figure}
-    doctors = {"the product of three means": sick, "the mean of the products": healthy}
+    doctors = {
+        "the product of three means": (
+            "premature_average", partial(check.gradient, loss, averaged_too_early, start, x, t)
+        ),
+        "the mean of the products": ("ok", partial(check.gradient, loss, right, start, x, t)),
+    }  # fmt: skip
     return study.Study(numbers, doctors, pictures)
 
 

@@ -14,15 +14,15 @@ The faults, with e = (t - y)^2 where the error t - y belongs:
     (c)  W += lr X^T (d d (1 - d))         d = t - y: the sigmoid's slope at the error, not at y
 
 With (a) and (b) weights can only fall: the net breaks if it is trained for long enough. (c), the
-answer that was published, is the right gradient here by luck: where t is 1, d = 1 - y, and so d (1
-- d) = y (1 - y); the only row with t = 0 has no inputs. With XOR, or any table with a 0 beside an
-input, the luck is gone.
+published answer, is the right gradient here by luck: where t is 1, d = 1 - y, and so d (1 - d) = y
+(1 - y); the only row with t = 0 has no inputs. The doctor is silent on it. The luck is gone with
+d = y - t and W -= lr X^T (d d (1 - d)), or with XOR, which has a 0 beside an input.
 
 The cure is the gradient above, at a learning rate of 0.1.
 """
 
 import sys
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -32,8 +32,6 @@ import study
 
 from jaxnet import check, data, plot
 
-Gradient = Callable[[Any, Any, Any], Any]
-
 
 def loss(w: Any, x: Any, t: Any) -> Any:
     """Half the squared error, summed over the rows."""
@@ -41,108 +39,79 @@ def loss(w: Any, x: Any, t: Any) -> Any:
     return jnp.sum((t - y) ** 2) / 2
 
 
-def right(w: Any, x: Any, t: Any) -> Any:
-    """The gradient."""
-    y = jax.nn.sigmoid(x @ w)
-    return x.T @ ((y - t) * y * (1 - y))
-
-
-def squared_error(w: Any, x: Any, t: Any) -> Any:
-    """(a): the squared error itself."""
-    return x.T @ (t - jax.nn.sigmoid(x @ w)) ** 2
-
-
-def error_twice(w: Any, x: Any, t: Any) -> Any:
-    """(b): the squared error for the error, in both factors."""
-    y = jax.nn.sigmoid(x @ w)
-    e = (t - y) ** 2
-    return x.T @ (2 * e * e * y * (1 - y))
-
-
-def slope_at_error(w: Any, x: Any, t: Any) -> Any:
-    """(c): the sigmoid's slope at the error."""
-    d = t - jax.nn.sigmoid(x @ w)
-    return -x.T @ (d * d * (1 - d))
-
-
-UPDATES: dict[str, tuple[Gradient, float]] = {
-    "(a) squared error": (squared_error, 0.03),
-    "(b) squared error twice": (error_twice, 0.03),
-    "(c) slope at the error": (slope_at_error, 0.03),
-    "the gradient": (right, 0.03),
-    "the gradient, lr 0.1": (right, 0.1),
+DELTAS: dict[str, Any] = {
+    "(a) squared error": lambda y, t: (t - y) ** 2,
+    "(b) squared error twice": lambda y, t: 2 * (t - y) ** 2 * (t - y) ** 2 * y * (1 - y),
+    "(c) slope at the error": lambda y, t: -(t - y) * (t - y) * (1 - (t - y)),
+    "(c) with d = y - t": lambda y, t: (y - t) * (y - t) * (1 - (y - t)),
+    "the gradient": lambda y, t: (y - t) * y * (1 - y),
 }
+"""What stands behind X^T in each update, for W -= lr X^T delta."""
 
 
-def descend(gradient: Gradient, rate: float, w: Any, x: Any, t: Any, epochs: int) -> Any:
+def update(name: str, w: Any, x: Any, t: Any) -> Any:
+    """What is taken for the gradient."""
+    return x.T @ DELTAS[name](jax.nn.sigmoid(x @ w), t)
+
+
+def descend(name: str, rate: float, w: Any, x: Any, t: Any) -> Any:
     """The weights, mean |t - y| and share of rows decided rightly before every epoch."""
 
-    def epoch(w: Any, _: Any) -> Any:
+    def epoch(w: Any) -> Any:
         y = jax.nn.sigmoid(x @ w)
         decided = ((y > 0.5) == (t > 0.5)).mean()
-        return w - rate * gradient(w, x, t), (w, jnp.abs(t - y).mean(), decided)
+        return w - rate * update(name, w, x, t), (w, jnp.abs(t - y).mean(), decided)
 
-    return jax.lax.scan(epoch, w, length=epochs)[1]
+    return study.descend(epoch, w, length=3000)[1]
 
 
 def run(quick: bool) -> study.Study:
     """Run every update from good and from bad weights, and show all of them to the doctor."""
-    targets = {gate: data.truth_table(gate).t[:, None].astype(float) for gate in ("or", "xor")}
-    x, t = data.truth_table("or").x, targets["or"]
-    sides = "from W = RandomState(0).uniform", "from W = [[-1], [1]]"
-    starts = np.array([np.random.RandomState(0).uniform(size=(2, 1)), [[-1.0], [1.0]]])
+    x = data.truth_table("or").x
+    t_or, t_xor = (data.truth_table(gate).t[:, None].astype(float) for gate in ("or", "xor"))
+    good = "from W = RandomState(0).uniform"
+    bad = "from W = [[-1], [1]]"
+    starts = {good: np.random.RandomState(0).uniform(size=(2, 1)), bad: np.array([[-1.0], [1.0]])}
+    a, b, c, turned, gradient = DELTAS
+    cure = "the gradient, lr 0.1"
 
-    @jax.jit
-    def walk(starts: Any) -> Any:
-        return {
-            name: jax.vmap(lambda w, g=g, r=r: descend(g, r, w, x, t, epochs=3000))(starts)
-            for name, (g, r) in UPDATES.items()
-        }
+    numbers, errors, decisions = [], {}, {}
+    for side, start in starts.items():
+        walks = {name: descend(name, 0.03, start, x, t_or) for name in (a, b, c, gradient)}
+        walks[cure] = descend(gradient, 0.1, start, x, t_or)
+        errors[side] = {name: error for name, (_, error, _) in walks.items()}
+        decisions[side] = {name: decided for name, (_, _, decided) in walks.items()}
+        for name, rows in ((a, 1), (b, 1), (c, 4), (gradient, 4)):
+            what = f"{name}, {side}: rows right at the end"
+            numbers.append(study.same(what, rows, 4 * decisions[side][name][-1]))
+        for name in (a, b):
+            rise = np.diff(walks[name][0], axis=0).max()
+            numbers.append(study.at_most(f"{name}, {side}: largest rise of a weight", 0.0, rise))
+    for name, rate, rows in ((gradient, 0.03, 3), (cure, 0.1, 4)):
+        what = f"lr {rate}, bad weights: rows right after 50 epochs"
+        numbers.append(study.same(what, rows, 4 * decisions[bad][name][50]))
 
-    walks = walk(starts)
-    weights, errors, decisions = (
-        {side: {name: walks[name][part][i] for name in walks} for i, side in enumerate(sides)}
-        for part in range(3)
-    )
-    a, b, c, gradient, cure = UPDATES
+    ask = partial(check.gradient, loss)
     doctors = {
-        f"{name}, for {gate.upper()}": check.gradient(
-            loss, UPDATES[name][0], starts[0], x, targets[gate]
+        f"{name}, for {gate}": (code, partial(ask, partial(update, name), starts[good], x, t))
+        for name, gate, code, t in (
+            (a, "OR", "wrong_loss", t_or),
+            (b, "OR", "wrong_loss", t_or),
+            (c, "OR", "ok", t_or),
+            (turned, "OR", "wrong_point", t_or),
+            (c, "XOR", "wrong_point", t_xor),
+            (gradient, "OR", "ok", t_or),
         )
-        for name, gate in ((a, "xor"), (b, "xor"), (c, "xor"), (c, "or"), (gradient, "or"))
     }
-    codes = ("wrong_loss", "wrong_loss", "wrong_point", "ok", "ok")
-    bad = sides[1]
-    numbers = [
-        study.named(shown, code, doctors[shown]) for shown, code in zip(doctors, codes, strict=True)
-    ]
-    for name in (a, b):
-        rises = np.diff(weights[bad][name], axis=0).max()
-        numbers.append(study.at_most(f"{name}: largest rise of a weight", 0.0, rises))
-    for side in sides:
-        numbers += [
-            study.same(
-                f"{name}, {side}: rows right at the end", rows, 4 * decisions[side][name][-1]
-            )
-            for name, rows in ((a, 1), (b, 1), (c, 4), (gradient, 4))
-        ]
-    numbers += [
-        study.same(
-            "lr 0.03, bad weights: rows right after 50 epochs", 3, 4 * decisions[bad][gradient][50]
-        ),
-        study.same(
-            "lr 0.1, bad weights: rows right after 50 epochs", 4, 4 * decisions[bad][cure][50]
-        ),
-    ]
+    options: dict[str, Any] = {"title": "A perceptron for OR", "x_label": "epoch", "log_x": True}
     pictures = {
         "Mean error over epochs. (c) lies on the gradient: for OR they are the same.": plot.curves(
-            errors, title="A perceptron for OR", x_label="epoch", y_label="mean |t - y|", log_x=True
+            errors, y_label="mean |t - y|", **options
         ),
         "What the perceptron decides: (a) and (b) end by saying 0 to every row.": plot.curves(
-            decisions, title="A perceptron for OR", x_label="epoch", y_label="share of rows right",
-            log_x=True,
+            decisions, y_label="share of rows right", **options
         ),
-    }  # fmt: skip
+    }
     return study.Study(numbers, doctors, pictures)
 
 

@@ -122,6 +122,12 @@ def test_a_heat_map_has_its_numbers_in_it() -> None:
     assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["c", "d"]
 
 
+def test_the_scale_of_a_heat_map_is_linear_where_a_number_is_not_positive() -> None:
+    for table, scale in (([[0.1, 1.0]], "LogNorm"), ([[0.0, 1.0]], "Normalize")):
+        image = plot.heat_map({"": table}, ["r"], ["c", "d"]).axes[0].images[0]
+        assert type(image.norm).__name__ == scale
+
+
 def test_a_surface_shows_the_path(tmp_path: Path) -> None:
     x, y = np.linspace(-1, 1, 5), np.linspace(-2, 2, 4)
     heights = x**2 + y[:, None] ** 2

@@ -57,7 +57,15 @@ def nag(
     The gradient is due at the look-ahead point y, so `params` are y throughout: take the gradient
     at `params` as with any other rule, and evaluate at `optim.eval_params(state, params)`, which
     is x_k. (Taking it at x_k instead is a common fault, and turns the method into gradient
-    descent with a growing momentum, which is less stable.)
+    descent with a growing momentum, which is less damped.)
+
+    Along a direction of curvature c, with a = lr c and a constant momentum b, an error e obeys
+
+        e_{k+1} = (1 - a) ((1 + b) e_k - b e_{k-1})      stable for a < 2 (1 + b) / (1 + 2 b)
+        e_{k+1} = (1 + b - a) e_k - b e_{k-1}            with the gradient at x_k: a < 2 (1 + b)
+
+    that is, up to 4/3 and up to 4 as b goes to 1. Oscillations shrink by sqrt(b (1 - a)) a step,
+    with the fault only by sqrt(b).
 
     For a convex loss with an L-Lipschitz gradient and lr <= 1/L, f(x_k) - f* <=
     2 |x_0 - x*|^2 / (lr (k + 1)^2), where gradient descent has 1/k.
