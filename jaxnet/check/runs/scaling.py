@@ -83,9 +83,9 @@ def inputs(lab: Lab, scale: float) -> Finding:
         f"means up to {s.offset:.3g} of these from 0. The largest curvature is "
         f"{before.largest:.4g}, so steps above {before.largest_stable_step:.3g} diverge, and the "
         f"condition number {before.condition_number:.3g}; with inputs standardised they are "
-        f"{after.largest:.4g}, {after.largest_stable_step:.3g} and {after.condition_number:.3g}, and "
-        f"with that{times} the same {lab.steps} steps end at a loss of {repaired.whole[-1]:.4g} instead of "
-        f"{_end(lab):.4g}.{also}",
+        f"{after.largest:.4g}, {after.largest_stable_step:.3g} and {after.condition_number:.3g}, "
+        f"and with that{times} the same {lab.steps} steps end at a loss of "
+        f"{repaired.whole[-1]:.4g} instead of {_end(lab):.4g}.{also}",
         "Standardise the inputs: subtract each column's mean and divide by its standard deviation.",
         evidence,
     )  # fmt: skip

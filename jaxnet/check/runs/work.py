@@ -42,5 +42,5 @@ def _terms(eqn: Any) -> float:
     if eqn.primitive.name == "conv_general_dilated":
         kernel = eqn.invars[1].aval.shape
         out = kernel[eqn.params["dimension_numbers"].rhs_spec[0]]
-        return 2 * float(np.prod(kernel)) / out
+        return 2 * float(np.prod(kernel)) / float(out)
     return 1.0
