@@ -275,7 +275,8 @@ def _equation(
     def bind(*xs: Any) -> Any:
         return eqn.primitive.bind(*xs, **params)
 
-    if name in PRIMITIVES:
+    keys = any(isinstance(x, jax.Array) for x in operands)  # these NumPy does not have
+    if name in PRIMITIVES and not keys:
         with np.errstate(all="ignore"):
             results = [np.asarray(PRIMITIVES[name].value(params, *operands))]
         results[0] = results[0].astype(eqn.outvars[0].aval.dtype, copy=False)

@@ -83,8 +83,10 @@ class Look:
         """The activations that can die or saturate."""
         found = []
         for op in self.replay.operations:
+            if self.depends[op.outputs[0]] != PARAMS | INPUTS:
+                continue
             y = np.asarray(self.replay.values[op.outputs[0]])
-            if self.depends[op.outputs[0]] != PARAMS | INPUTS or y.ndim < 1:
+            if y.ndim < 1:
                 continue
             kind = self._kind(op)
             if kind is None or y.shape[0] != len(self.rows):

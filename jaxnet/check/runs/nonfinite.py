@@ -23,9 +23,9 @@ class Origin(NamedTuple):
 def origin(replay: Replay) -> Origin | None:
     """The first operation that makes a NaN or an infinity out of finite numbers."""
     for op in replay.operations:
-        ins, outs = ([np.asarray(replay.values[i]) for i in ids] for ids in (op.inputs, op.outputs))
+        ins, outs = ([replay.values[i] for i in ids] for ids in (op.inputs, op.outputs))
         if all(map(_finite, ins)) and not all(map(_finite, outs)):
-            bad = next(a for a in outs if not _finite(a))
+            bad = np.asarray(next(a for a in outs if not _finite(a)))
             frame = op.frames[0] if op.frames else None
             return Origin(op.name, frame, False, float(bad[~np.isfinite(bad)].ravel()[0]))
     with np.errstate(all="ignore"):
@@ -40,6 +40,8 @@ def origin(replay: Replay) -> Origin | None:
 
 
 def _finite(a: Any) -> bool:
+    if isinstance(a, jax.Array) and jax.numpy.issubdtype(a.dtype, jax.dtypes.extended):
+        return True  # a key
     a = np.asarray(a)
     return a.dtype.kind != "f" or bool(np.isfinite(a).all())
 

@@ -139,6 +139,9 @@ def unexplained(lab: Lab) -> Finding | None:
     unstable = trial.plain and trial.learning_rate is not None and trial.learning_rate > stable
     if lost and falling is None and not unstable:
         return nonfinite.told(lab, len(base.losses), base.params)
+    scale = 0.1 if falling is None else falling
+    if falling is None and unstable:
+        scale = stable / 2 / (trial.learning_rate or 1.0)
     if falling is None:
         said = "no smaller step that was tried makes it fall"
     else:
@@ -151,7 +154,7 @@ def unexplained(lab: Lab) -> Finding | None:
         "step_too_large", (),
         f"The loss starts at {first:.4g} and {end}; {said}. No single repair makes the run "
         "succeed, so this is the likeliest cause, not a proved one.",
-        set_to(lab, 0.1 if falling is None else falling), evidence,
+        set_to(lab, scale), evidence,
     )  # fmt: skip
 
 
@@ -166,4 +169,4 @@ def set_to(lab: Lab, scale: float) -> str:
     known = lab.trial.learning_rate
     if known is None:
         return f"Multiply the learning rate by {scale:g}."
-    return f"Set the learning rate to {known * scale:.3g}, {scale:g} times what it is."
+    return f"Set the learning rate to {known * scale:.3g}, {scale:.3g} times what it is."
