@@ -110,7 +110,7 @@ def run(quick: bool) -> study.Study:
             errors, alphas, iterations,
             title="XOR", row_label="alpha", column_label="iteration", value_label="mean |l2 - y|",
         ),
-        "How often the update of each weight in synapse 0 (a), 1 (b) turned back.": plot.heat_map(
+        "How often each weight of synapse 0 (a) and 1 (b) turned back.": plot.heat_map(
             {"4 hidden units": changes[0]}, alphas, weights,
             title="XOR", row_label="alpha", column_label="weight", value_label="changes of sign",
         ),
