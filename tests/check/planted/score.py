@@ -20,7 +20,11 @@ from .problem import Fault, Problem
 
 
 class Outcome(NamedTuple):
-    """What the doctor said of one fault; line is None where none is due."""
+    """What the doctor said of one fault.
+
+    said is its headline, line whether one of its findings points at the right line; None where
+    none is due.
+    """
 
     fault: str
     code: str
@@ -34,15 +38,15 @@ def outcome(problem: Problem, fault: Fault) -> Outcome:
     """Ask the doctor about one fault."""
     params, args = problem.make(0)
     findings = check.gradient(problem.loss, fault.grad, params, *args).findings
-    code, where = (findings[0].code, findings[0].where or "") if findings else ("silent", "")
-    number = next(iter(re.findall(r":(\d+):\d+", where)), "0")
+    said = [f"{f.code} {Path(f.where or '').name}" for f in findings]
+    numbers = [n for f in findings for n in re.findall(r":(\d+):\d+", f.where or "")]
     return Outcome(
         f"{problem.name}: {fault.grad.__name__}",
         fault.code,
-        f"{code} {Path(where).name}",
-        code in (fault.code, *fault.accept),
+        said[0] if said else "silent",
+        bool(findings) and findings[0].code in (fault.code, *fault.accept),
         {leaf for finding in findings for leaf in finding.leaves} == set(fault.leaves),
-        None if fault.line is None else _is_line(problem, fault.line, int(number)),
+        None if fault.line is None else any(_is_line(problem, fault.line, int(n)) for n in numbers),
     )
 
 
