@@ -55,9 +55,13 @@ def diagnose(
             others = [replace(replay, ties=ties) for replay in replays]
             found, _ = _by_one(s, search(others), left)
     if not found:
-        ways = (relation, by_other_leaf)
-        known = [next(filter(None, (f(s, samples, k, close) for f in ways)), None) for k in left]
-        rest = [c or mismatch(s, samples, k) for k, c in zip(left, known, strict=True)]
+        replay = replays[0] if replays else None
+        rest = [
+            relation(s, samples, k, close)
+            or by_other_leaf(s, samples, k, close, replay)
+            or mismatch(s, samples, k)
+            for k in left
+        ]
         return merged([*causes, *rest])
     filled = (_never_filled(s, samples, cause, close) or [cause] for cause in found)
     told = [cause for several in filled for cause in several]

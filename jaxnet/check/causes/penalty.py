@@ -74,7 +74,8 @@ def penalty_place(replay: Replay, leaves: Sequence[int]) -> str | None:
     for k in (*leaves, *range(len(replay.parameters))):
         own = through_copies(replay, k)
         for op in replay.operations:
-            if op.name in ("integer_pow", "square", "mul", "abs") and set(op.inputs) <= own:
+            of_penalty = op.outputs[0] in replay.heads and set(op.inputs) <= own
+            if op.name in ("integer_pow", "square", "mul", "abs") and of_penalty:
                 return op.frames[0] if op.frames else None
     return None
 

@@ -63,7 +63,9 @@ def used_at(replay: Replay, k: int) -> str | None:
     return None
 
 
-def by_other_leaf(s: Subject, samples: list[Sample], k: int, close: float) -> Cause | None:
+def by_other_leaf(
+    s: Subject, samples: list[Sample], k: int, close: float, replay: Replay | None
+) -> Cause | None:
     """A leaf's gradient with a factor too few or too many that is another leaf."""
     given, true = at_points(samples, k)
     leaves = [[np.asarray(leaf) for leaf in floats(sample.params)] for sample in samples]
@@ -81,6 +83,7 @@ def by_other_leaf(s: Subject, samples: list[Sample], k: int, close: float) -> Ca
                 (k,),
                 f"The gradient of {name} lacks the factor {other}.",
                 f"Multiply it by {other}.",
+                where=None if replay is None else used_at(replay, j),
             )
         if all(same(g, t * f, close) for g, t, f in triples):
             return Cause(
@@ -88,6 +91,7 @@ def by_other_leaf(s: Subject, samples: list[Sample], k: int, close: float) -> Ca
                 (k,),
                 f"The gradient of {name} has the factor {other} once too often.",
                 f"Divide it by {other}.",
+                where=None if replay is None else used_at(replay, j),
             )
     return None
 
