@@ -58,6 +58,8 @@ def used_at(replay: Replay, k: int) -> str | None:
     """Where a leaf is first used in a product."""
     own = through_copies(replay, k)
     for op in replay.operations:
+        if op.name == "broadcast_in_dim" and op.inputs[0] in own:
+            own.update(op.outputs)
         if op.name in ("dot_general", "conv_general_dilated", "mul") and own & set(op.inputs):
             return op.frames[0] if op.frames else None
     return None
