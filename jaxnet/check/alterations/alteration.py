@@ -29,7 +29,10 @@ class Alteration:
 
 
 class Made(NamedTuple):
-    """An alteration of one operation, not yet applied to its runs."""
+    """An alteration of one operation, not yet applied to its runs.
+
+    source is the operation to point at, if it is another one.
+    """
 
     code: str
     rule: Rule
@@ -37,6 +40,7 @@ class Made(NamedTuple):
     needs: str
     rank: float
     path: str = ""
+    source: Operation | None = None
 
 
 def lost_path(rule: Rule, path: str, needs: str, rank: float) -> Made:
@@ -50,7 +54,8 @@ def applied(
     """An alteration of one operation applied to these; rules are given if each has its own."""
     rules = rules or {op.index: made.rule for op in ops}
     rank = made.rank + 1.4 * ops[0].library  # people rarely take JAX's own functions apart
-    return Alteration(made.code, places.of(ops), rules, made.does, made.needs, rank, made.path)
+    where = places.of([made.source] if made.source is not None else ops)
+    return Alteration(made.code, where, rules, made.does, made.needs, rank, made.path)
 
 
 def weighted(a: Alteration, weight: float) -> Alteration:

@@ -65,7 +65,8 @@ def _of_factor(op: Operation, replay: Replay, i: int) -> Iterator[Made]:
             for order in list(permutations(range(1, len(before))))[1:]:
                 does = f"flattens the factor with its axes in the order {(0, *order)}"
                 rule = _with_factor(i, _flattened(before, (0, *order)))
-                yield Made("transpose", rule, does, "the order of the forward pass", 4)
+                needs = "the order of the forward pass"
+                yield Made("transpose", rule, does, needs, 4, source=source)
     does = "does not multiply by the other factor of the matrix product"
     rule = _with_factor(i, np.ones_like)
     yield Made("dropped_derivative", rule, does, "the other factor", 4)

@@ -9,6 +9,7 @@ import numpy as np
 
 from jaxnet.check.alterations.alteration import Alteration, row_means
 from jaxnet.check.alterations.functions import Function, power, recognised
+from jaxnet.check.alterations.losses import head_place
 from jaxnet.check.alterations.places import Counterparts, Places, runs
 from jaxnet.check.replay import Local, Operation, Replay, Rule
 
@@ -40,7 +41,10 @@ def of_functions(replay: Replay, places: Places) -> Iterator[Alteration]:
                 code, rule_of, does, needs, rank = made
                 rank += 1.4 * (group[0].op.library and not group[0].composite)
                 rules = {a.op.index: rule_of(a) for a in group}
-                yield Alteration(code, places.of([a.op for a in group]), rules, does, needs, rank)
+                where = places.of([a.op for a in group])
+                if code == "wrong_loss":
+                    where = head_place(replay)
+                yield Alteration(code, where, rules, does, needs, rank)
                 if code == "wrong_point" or not 1 < len(group) <= FEW:
                     continue
                 for run, a in enumerate(group):
