@@ -70,7 +70,7 @@ def assert_optimizer(rule: Any, reference: str = "adam", **hyper: Any) -> None:
     """Raise an AssertionError with the report of `optimizer` if the rule is not right."""
     report = optimizer(rule, reference, **hyper)
     if not report.ok:
-        raise AssertionError(f"\n{report}")
+        raise AssertionError(str(report))
 
 
 def _case(due: Reference, mine: Subject, tell: Callable[[str], None]) -> Case:

@@ -83,7 +83,7 @@ def assert_trains(
     """
     report = training(loss, params, batch, **options)
     if not report.ok:
-        raise AssertionError(f"\n{report}")
+        raise AssertionError(str(report))
 
 
 def _report(lab: Lab, found: tuple[Finding, ...], rows: int) -> Report:

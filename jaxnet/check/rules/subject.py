@@ -277,24 +277,33 @@ def _pair(init: Any, step: Any, form: Form, wrap: Callable[[Any], Any]) -> _Step
 def _torch(rule: Any, hyper: Mapping[str, Any]) -> _Stepper:
     torch = sys.modules["torch"]
     given = _torch_arguments(rule, hyper) if isinstance(rule, type) else {}
+    schedule = hyper.get("learning_rate")
 
     def call(problem: Problem) -> tuple[np.ndarray, Any]:
         params = [torch.nn.Parameter(torch.tensor(x)) for x in problem.start]
         optimizer = rule(params, **given)
+        if not hasattr(optimizer, "param_groups"):
+            raise TypeError(
+                f"rule gives {type(optimizer).__name__}, which is no optimizer of torch; if it "
+                "makes an optax transformation, call it first: optax.adam(0.01), not optax.adam"
+            )
         rates = [group.get("lr") for group in optimizer.param_groups]
         path = [_row([p.detach().numpy().copy() for p in params])]
         for t in range(1, len(problem.grads) + 1):
             xs = [p.detach().numpy().copy() for p in params]
             for p, g in zip(params, problem.gradient(t, xs), strict=True):
                 p.grad = torch.tensor(g)
-            if problem.rates:
+            if callable(schedule):
+                for group in optimizer.param_groups:
+                    group["lr"] = float(schedule(t - 1))
+            elif problem.rates:
                 for group, rate in zip(optimizer.param_groups, rates, strict=True):
                     group["lr"] = rate * problem.rate(t)
             optimizer.step()
             path.append(_row([p.detach().numpy().copy() for p in params]))
         return np.array(path), np.float64
 
-    return _Stepper(call, varied=not callable(hyper.get("learning_rate")))
+    return _Stepper(call, varied=not callable(schedule))
 
 
 def _torch_arguments(rule: type, hyper: Mapping[str, Any]) -> dict[str, Any]:
