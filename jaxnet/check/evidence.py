@@ -102,7 +102,7 @@ def _slopes(
     """
     if s.closed is None:
         return {}, [k for k, at in enumerate(samples[0].kink) if at.any()]
-    here, near = (Lines(s, samples[i], true, loss_eps) for i in (0, -1))
+    here, near = (Lines(samples[i], true, loss_eps) for i in (0, -1))
     slopes, kinked = {}, []
     for k in range(len(s.names)):
         slopes[k] = here.slopes(k, allowed[0][k])
@@ -149,4 +149,4 @@ def difference_at(s: Subject, e: Evidence, k: int, worst: Worst) -> float:
     """The partial derivative by differences at an entry."""
     if s.closed is None:
         return worst.true
-    return Lines(s, e.samples[worst.point], e.true, e.loss_eps).partial(k, worst.entry)
+    return Lines(e.samples[worst.point], e.true, e.loss_eps).partial(k, worst.entry)

@@ -114,7 +114,9 @@ def _of_many(s: Subject, entries: list[np.ndarray], tell: Callable[[str], None])
     unusable = unusable_sample(s)
     if unusable is not None:
         bad = wrong_leaves([unusable], [unusable.error], slice(None))
-        return told_alone(s, diagnose(s, [unusable], bad, [0.0 for _ in s.names], tell))
+        return told_alone(
+            s, diagnose(s, [unusable], truth_of(s), bad, [0.0 for _ in s.names], tell)
+        )
     tell("differentiating the loss at entries drawn at random")
     part = restricted(s, entries)
     true = truth_of(part)
@@ -138,7 +140,7 @@ def _causes(s: Subject, e: Evidence, tell: Callable[[str], None]) -> list[Cause]
     if not e.wrong:
         return []
     limits = [max(float(a[k].max(initial=0)) for a in e.allowed) for k in range(len(s.names))]
-    found = diagnose(s, e.samples, e.wrong, limits, tell)
+    found = diagnose(s, e.samples, e.true, e.wrong, limits, tell)
     stopped = [k for k in e.wrong if e.standing.get(k) == AUTODIFF]
     causes = [
         c

@@ -123,7 +123,7 @@ def _noise(s: Subject, sample: Sample, true: TruthAt, eps: list[float]) -> list[
             if np.isfinite(change).all():
                 noise[k] = max(noise[k], float(change.max(initial=0)))
     if coarsest > EPS:
-        coarse = true(sample.params, rounded(s.args, coarsest)).leaves
+        coarse = true.at(sample.params, rounded(s.args, coarsest)).leaves
         for k, (t, there) in enumerate(zip(sample.true, coarse, strict=True)):
             if eps[k] > EPS and np.isfinite(there).all():
                 noise[k] += float(np.abs(there - t).max(initial=0))
@@ -138,7 +138,7 @@ def _of_the_loss(sample: Sample) -> list[float]:
 
 def _errors(s: Subject, params: Any, sample: Sample, true: TruthAt) -> list[np.ndarray | None]:
     """The errors of the user's gradient; a NumPy loss has the true one at the samples only."""
-    there = true(params).leaves if s.closed is not None else sample.true
+    there = true.at(params).leaves if s.closed is not None else sample.true
     return [
         g - t if g is not None and g.shape == t.shape else None
         for g, t in zip(given_at(s, params), there, strict=True)
@@ -188,7 +188,7 @@ def kink_of(s: Subject, sample: Sample, true: TruthAt, k: int, allowed: np.ndarr
         jumps = np.where(at, 2 * sample.error[k], 0.0)
         return _largest(jumps, np.zeros_like(jumps)) if at.any() else None
     jumps, changes = (
-        np.max([np.abs(true(nearby(sample.params, seed, h)).leaves[k] - sample.true[k])
+        np.max([np.abs(true.at(nearby(sample.params, seed, h)).leaves[k] - sample.true[k])
                 for seed in range(200, 206)], axis=0)
         for h in (1e-7, 1e-6)
     )  # fmt: skip

@@ -76,7 +76,7 @@ def off_along_directions(s: Subject, eps: float) -> tuple[list[int], float]:
     value = float(s.loss(s.params))
     smooth = [np.zeros(g.shape, bool) for g in given]
     sample = Sample(s.params, value, given, nothing, list(given), smooth, 0)
-    lines = Lines(s, sample, truth_of(s), EPS)
+    lines = Lines(sample, truth_of(s), EPS)
     off, missed = [], 0.0
     for k, g in enumerate(given):
         limit = (RIGHT + 16 * eps) * np.abs(g) + RIGHT * np.abs(g).max(initial=0)

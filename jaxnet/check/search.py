@@ -191,6 +191,9 @@ class Search:
                 factor = np.nan_to_num(altered @ given / (altered**2).sum(axis=1))
             miss = np.abs(given - factor[:, None] * altered)
             explained = (miss <= tolerance[of] * (1 + np.abs(factor[:, None]))).all(axis=1)
+            # Of an altered gradient that is rounding, some multiple makes anything.
+            rounding = (np.abs(altered) <= tolerance[of]).all(axis=1)
+            explained &= ~rounding | (np.abs(given) <= tolerance[of]).all()
             some |= explained & (effects[:, of] != 0).any(axis=1)
             every &= explained
         return [int(n) for n in np.flatnonzero(fits & (every if whole else some))]

@@ -1,9 +1,10 @@
 """The true gradient: `jax.grad` in float64, or extrapolated differences of a NumPy loss."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxnet.check.differences import Scalar, estimates, line_slope, point_of
@@ -31,28 +32,48 @@ class Truth(NamedTuple):
     kink: list[np.ndarray]
 
 
-TruthAt: TypeAlias = Callable[..., Truth]
-"""(params) -> the truth there; (params, args) -> that with other arguments."""
+class TruthAt(NamedTuple):
+    """How to get the truth.
+
+    at(params) is the truth there, at(params, args) that with other arguments; value(flat) is the
+    loss alone, with all floating-point numbers of the parameters in one vector.
+    """
+
+    at: Callable[..., Truth]
+    value: Callable[[np.ndarray], float]
 
 
 def truth_of(s: Subject) -> TruthAt:
     """How to get the true gradient of a loss."""
     loss = s.own_loss
+    leaves = [np.asarray(leaf) for leaf in floats(s.params)]
+    ends = np.cumsum([leaf.size for leaf in leaves])[:-1]
+
+    def split(flat: Any) -> list[Any]:
+        parts: Any = jnp.split(flat, ends) if isinstance(flat, jax.Array) else np.split(flat, ends)
+        return [part.reshape(leaf.shape) for part, leaf in zip(parts, leaves, strict=True)]
+
     if s.closed is None:
-        return lambda params, args=s.args: _by_differences(lambda p: loss(p, *args), params)
+        return TruthAt(
+            lambda params, args=s.args: _by_differences(lambda p: loss(p, *args), params),
+            lambda flat: s.loss(with_floats(s.params, split(flat))),
+        )
 
-    def of_floats(moving: Any, params: Any, data: Any) -> Any:
-        return loss(with_floats(params, moving), *with_floats(s.args, data))
+    def of_flat(flat: Any, data: Any) -> Any:
+        return loss(with_floats(s.params, split(flat)), *with_floats(s.args, data))
 
-    program = compiled(jax.value_and_grad(of_floats))
+    # One vector in and one out: of many leaves, handing them over would take most of the time.
+    program = compiled(jax.value_and_grad(of_flat))
+    own_data = floats(s.args)
 
-    def by_jax(params: Any, args: Any = s.args) -> Truth:
-        value, leaves = program(floats(params), params, floats(args))
-        arrays = [np.asarray(leaf, np.float64) for leaf in leaves]
+    def by_jax(params: Any, args: Any = None) -> Truth:
+        flat = np.concatenate([np.ravel(leaf) for leaf in floats(params)])
+        value, slope = program(flat, own_data if args is None else floats(args))
+        arrays = split(np.asarray(slope, np.float64))
         exact = [np.zeros_like(a) for a in arrays]  # its rounding is measured with the user's
         return Truth(float(value), arrays, exact, [a > 0 for a in exact])
 
-    return by_jax
+    return TruthAt(by_jax, lambda flat: float(program(flat, own_data)[0]))
 
 
 def _by_differences(f: Callable[[Any], Any], params: Any) -> Truth:
@@ -98,7 +119,7 @@ def sample(s: Subject, true: TruthAt) -> list[Sample]:
         if s.closed is None and not np.isfinite(float(s.loss(params))):
             there = Truth(float(s.loss(params)), [], [], [])
         else:
-            there = true(params)
+            there = true.at(params)
         if not np.isfinite(there.value) or not all(np.isfinite(x).all() for x in there.leaves):
             if seed == 0:
                 raise ValueError(_not_finite(s, there))
@@ -171,11 +192,10 @@ class Slope(NamedTuple):
 class Lines:
     """Differences along lines through a point."""
 
-    def __init__(self, s: Subject, sample: Sample, true: TruthAt, eps: float) -> None:
+    def __init__(self, sample: Sample, true: TruthAt, eps: float) -> None:
         """Go through a point; eps is the precision of the loss."""
         self._point = point_of("check.gradient", sample.params)
-        value = s.loss if s.closed is None else lambda params: true(params).value
-        self._f = Scalar(lambda v: value(self._point.tree(v)), False, eps, sample.value)
+        self._f = Scalar(true.value, False, eps, sample.value)
         ends = np.cumsum([0, *(leaf.size for leaf in sample.true)])
         self._sample, self._ends = sample, ends
 

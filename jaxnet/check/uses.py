@@ -91,7 +91,7 @@ def _with_fewer_rows(s: Subject, near: Sample, eps: list[float]) -> Outcome:
 def _tried(true: TruthAt, params: Any) -> Truth | None:
     """The truth, or None where the loss refuses or is not finite: the first axis is no batch."""
     try:
-        there = true(params)
+        there = true.at(params)
     except Exception:  # of other people's code
         return None
     finite = np.isfinite(there.value) and all(np.isfinite(x).all() for x in there.leaves)

@@ -11,6 +11,9 @@ from jaxnet.check.alterations.places import Places
 from jaxnet.check.alterations.vectors import softmax
 from jaxnet.check.replay import Operation, Replay, right_rule
 
+OUTPUTS = 64
+"""Values, the nearest to the loss, that another loss may compare with targets."""
+
 
 def of_other_losses(replay: Replay, places: Places) -> Iterator[Alteration]:
     """The gradient that another loss of the same outputs and targets would send back."""
@@ -19,19 +22,17 @@ def of_other_losses(replay: Replay, places: Places) -> Iterator[Alteration]:
         for i in op.inputs:
             uses.setdefault(i, []).append(op)
     head = head_place(replay)
-    own: dict[tuple[str, bytes], list[np.ndarray]] = {}
-    for number in replay.moving & set(replay.made_by):
-        value = np.asarray(replay.values[number])
-        for form in _forms(replay, replay.made_by[number], value) if value.ndim else ():
-            if _is_this_loss(replay, number, form.slope):
-                own.setdefault((form.said, form.target), []).append(value.ravel())
     last = max((op.outputs[0] for op in replay.operations if op.name in PRODUCTS), default=0)
-    for number in sorted(replay.moving, reverse=True):
-        value = replay.values[number]
-        if np.ndim(value) == 0 or number not in replay.made_by or number not in uses:
-            continue
-        op = replay.made_by[number]
-        for said, target, slope in _forms(replay, op, value):
+    outputs = [
+        number
+        for number in sorted(replay.moving, reverse=True)
+        if np.ndim(replay.values[number]) and number in replay.made_by and number in uses
+    ]
+    own = _own_forms(replay, outputs[:OUTPUTS])
+    for number in outputs:
+        value, op = replay.values[number], replay.made_by[number]
+        compared = number in outputs[:OUTPUTS]
+        for said, target, slope in _forms(replay, op, value) if compared else ():
             if _is_this_loss(replay, number, slope):
                 continue
             at_own = own.get((said, target), [])
@@ -58,6 +59,17 @@ def of_other_losses(replay: Replay, places: Places) -> Iterator[Alteration]:
             where = head if number >= last else places.of([op])
             does = f"multiplies by {said}, which the loss does not have there"
             yield Alteration(code, where, {op.index: further}, does, "no such factor", 8.5)
+
+
+def _own_forms(replay: Replay, outputs: list[int]) -> dict[tuple[str, bytes], list[np.ndarray]]:
+    """The values at which this loss has one of the forms, by what the form says and its target."""
+    own: dict[tuple[str, bytes], list[np.ndarray]] = {}
+    for number in outputs:
+        value = np.asarray(replay.values[number])
+        for form in _forms(replay, replay.made_by[number], value):
+            if _is_this_loss(replay, number, form.slope):
+                own.setdefault((form.said, form.target), []).append(value.ravel())
+    return own
 
 
 def _is_this_loss(replay: Replay, number: int, slope: Callable[[Replay], Any]) -> bool:

@@ -19,6 +19,7 @@ from jaxnet.check.causes.stale import of_stale
 from jaxnet.check.causes.unusable import singular_place, unusable
 from jaxnet.check.replay import Replay, tied
 from jaxnet.check.search import Explained, Search, replays_of
+from jaxnet.check.truth import TruthAt
 from jaxnet.check.witness import Sample, Subject
 
 CLOSE = 1e-5
@@ -28,6 +29,7 @@ CLOSE = 1e-5
 def diagnose(
     s: Subject,
     samples: list[Sample],
+    true: TruthAt,
     wrong: list[int],
     limits: list[float],
     tell: Callable[[str], None],
@@ -49,7 +51,7 @@ def diagnose(
     first = search(replays) if replays is not None else None
     if whole is not None:
         return [*causes, *(_placed(cause, first) for cause in whole)]
-    found = _searched(s, left, first, samples, close, tell)
+    found = _searched(s, left, first, samples, true, close, tell)
     for ties in ("all", "first"):
         if not found and replays is not None and any(map(tied, replays)):
             others = [replace(replay, ties=ties) for replay in replays]
@@ -75,6 +77,7 @@ def _searched(
     left: list[int],
     search: Search | None,
     samples: list[Sample],
+    true: TruthAt,
     close: float,
     tell: Callable[[str], None],
 ) -> list[Cause]:
@@ -83,7 +86,7 @@ def _searched(
     if not found or likely >= UNLIKELY:
         tell("trying other batches, parameters that moved, and difference quotients")
         replays = None if search is None else search.replays
-        found = _of_the_whole(s, samples, left, close, replays) or found
+        found = _of_the_whole(s, samples, true, left, close, replays) or found
     if not found and search is not None:
         tell("altering two rules of the backward pass at a time")
         found = _by_several(s, search, left)
@@ -127,6 +130,7 @@ def _placed(cause: Cause, search: Search | None) -> Cause:
 def _of_the_whole(
     s: Subject,
     samples: list[Sample],
+    true: TruthAt,
     left: list[int],
     close: float,
     replays: list[Replay] | None,
@@ -134,8 +138,8 @@ def _of_the_whole(
     """Relations of all wrong leaves together."""
     whole = (
         of_partial_batch(s, samples, left, close)
-        or of_stale(s, samples, left, close, replays)
-        or of_quotient(s, samples, left, close)
+        or of_stale(s, samples, true, left, close, replays)
+        or of_quotient(samples, true, left, close)
     )
     return [whole] if whole is not None else []
 

@@ -1,22 +1,25 @@
 """Difference quotients with a bad step."""
 
 from collections.abc import Callable
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
-import jax
 import numpy as np
 
 from jaxnet.check.causes.cause import Cause
-from jaxnet.check.witness import Sample, Subject, floats, with_floats
+from jaxnet.check.truth import TruthAt
+from jaxnet.check.witness import Sample, floats
 
 ENTRIES = 12
 """Entries that are looked at, spread over all wrong leaves."""
 
 
-def of_quotient(s: Subject, samples: list[Sample], left: list[int], close: float) -> Cause | None:
+def of_quotient(
+    samples: list[Sample], true: TruthAt, left: list[int], close: float
+) -> Cause | None:
     """A difference quotient with a step that is too long or too short, or with a wrong divisor."""
-    said = _long_step(s, samples, left, close) or _short_step(samples[0], left)
+    said = _long_step(samples, true, left, close) or _short_step(samples[0], left)
     if said is None:
         return None
     what, h = said
@@ -31,15 +34,15 @@ def of_quotient(s: Subject, samples: list[Sample], left: list[int], close: float
 
 
 def _long_step(
-    s: Subject, samples: list[Sample], left: list[int], close: float
+    samples: list[Sample], true: TruthAt, left: list[int], close: float
 ) -> tuple[str, float] | None:
     """What kind of difference quotient gives the user's gradient, and its step."""
     entries = _entries(samples[0], left)
-    given, true = _of_entries(samples[0], entries)
+    given, due = _of_entries(samples[0], entries)
     if not given.any():
         return None
-    worst = int(np.argmax(np.abs(given - true)))
-    value = _at_entries(s, samples[0], [entries[worst]])
+    worst = int(np.argmax(np.abs(given - due)))
+    value = cache(_at_entries(samples[0], true, [entries[worst]]))
     here = value(0.0)[0]
     for said, quotient in _QUOTIENTS.items():
 
@@ -47,29 +50,34 @@ def _long_step(
             return float(quotient(value(h)[0], here, value(-h)[0], h) - given[worst])
 
         # Of one number, some step makes anything: it must be the same one at another point.
-        for h in _steps(off):
-            if all(_is(quotient, h, s, sample, entries, close) for sample in samples[:2]):
+        for h in _steps(off, lambda h: _allowed(due, here, h, close)):
+            if all(_is(quotient, h, sample, true, entries, close) for sample in samples[:2]):
                 return said.format(h=f"{h:.3g}"), h
     return None
+
+
+def _allowed(true: np.ndarray, here: Any, h: float, close: float) -> float:
+    """What a quotient with the step h may be off by."""
+    noise = 8 * float(np.spacing(np.abs(here).max())) / h
+    return close * float(np.abs(true).max()) + noise
 
 
 def _is(
     quotient: "Quotient",
     h: float,
-    s: Subject,
     sample: Sample,
+    true: TruthAt,
     entries: list[tuple[int, tuple[Any, ...]]],
     close: float,
 ) -> bool:
     """Whether a quotient gives the user's gradient, and not the true one."""
-    given, true = _of_entries(sample, entries)
-    value = _at_entries(s, sample, entries)
+    given, due = _of_entries(sample, entries)
+    value = _at_entries(sample, true, entries)
     here = value(0.0)
     found = quotient(value(h), here, value(-h), h)
-    noise = 8 * float(np.spacing(np.abs(here).max())) / h
-    allowed = close * float(np.abs(true).max()) + noise
+    allowed = _allowed(due, here, h, close)
     fits = np.abs(found - given).max() <= allowed
-    return bool(fits and np.abs(found - true).max() > 100 * allowed)
+    return bool(fits and np.abs(found - due).max() > 100 * allowed)
 
 
 def _of_entries(
@@ -113,16 +121,17 @@ _QUOTIENTS: dict[str, Quotient] = {
 """(f(x + h), f(x), f(x - h), h) -> what is taken for the derivative."""
 
 
-def _steps(off: Callable[[float], float]) -> list[float]:
-    """The steps that people take, and those at which a quotient crosses the gradient given."""
+def _steps(off: Callable[[float], float], allowed: Callable[[float], float]) -> list[float]:
+    """The steps, of those that people take and others, that give one entry of the gradient."""
     usual = [m * 10.0**-e for e in range(9) for m in (1, 0.5, 0.2)]
     values = [off(h) for h in usual]
+    fitting = [h for h, x in zip(usual, values, strict=True) if abs(x) <= allowed(h)]
     crossings = [
         _crossing(off, a, b)
         for (a, b), (x, y) in zip(pairwise(usual), pairwise(values), strict=True)
         if x * y < 0 and b > 1e-5
     ]
-    return usual + crossings
+    return fitting + crossings
 
 
 def _crossing(off: Callable[[float], float], a: float, b: float) -> float:
@@ -145,20 +154,24 @@ def _entries(sample: Sample, left: list[int]) -> list[tuple[int, tuple[Any, ...]
 
 
 def _at_entries(
-    s: Subject, sample: Sample, entries: list[tuple[int, tuple[Any, ...]]]
+    sample: Sample, true: TruthAt, entries: list[tuple[int, tuple[Any, ...]]]
 ) -> Callable[[float], np.ndarray]:
     """(step) -> the loss with each of the entries moved by the step, one at a time."""
-    run = jax.jit(s.loss) if s.closed is not None else s.loss
+    leaves = [np.asarray(p) for p in floats(sample.params)]
+    start = np.cumsum([0, *(leaf.size for leaf in leaves)])
+    places = [start[k] + int(np.ravel_multi_index(i, leaves[k].shape)) for k, i in entries]
+    flat = np.concatenate([leaf.ravel() for leaf in leaves])
 
     def value(h: float) -> np.ndarray:
-        values = []
-        for k, entry in entries:
-            moving = [np.array(p) for p in floats(sample.params)]
-            moving[k][entry] += h
-            values.append(float(run(with_floats(sample.params, moving))))
-        return np.asarray(values)
+        return np.asarray([true.value(flat + h * _unit(flat.size, i)) for i in places])
 
     return value
+
+
+def _unit(n: int, i: int) -> np.ndarray:
+    e = np.zeros(n)
+    e[i] = 1.0
+    return e
 
 
 def _short_step(sample: Sample, left: list[int]) -> tuple[str, float] | None:

@@ -1,22 +1,43 @@
 """Gradients at parameters that have moved already."""
 
-from collections.abc import Callable
-from typing import Any, TypeAlias
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
 from jaxnet.check.causes.cause import Cause
 from jaxnet.check.replay import Operation, Replay, Rule, altered_gradient, right_rule
+from jaxnet.check.truth import TruthAt
 from jaxnet.check.witness import Sample, Subject, floats, with_floats
 
-Stale: TypeAlias = Callable[[int, float], list[np.ndarray]]
-"""(number of the point, step) -> the gradient at parameters that have moved by that step."""
+MOST_STAGES = 400
+"""Numbers among the parameters up to which changing them one by one is tried."""
+
+MOST_LEAVES = 8
+"""Right leaves that may, each by itself, have been changed before the others' gradients."""
+
+LAST = 4
+"""Stages that the step is found by: the last ones, where most has moved."""
+
+
+class Way(NamedTuple):
+    """An order in which the parameters may have been changed.
+
+    all(point, rate) is the flat gradient that comes of it, where the parameters move by that step;
+    last has the entries by which the step is found, and NaN elsewhere. unmoved are the entries that
+    are computed first, at the parameters given.
+    """
+
+    all: Callable[[int, float], np.ndarray]
+    last: Callable[[int, float], np.ndarray]
+    unmoved: np.ndarray
 
 
 def of_stale(
     s: Subject,
     samples: list[Sample],
+    true: TruthAt,
     left: list[int],
     close: float,
     replays: list[Replay] | None,
@@ -25,20 +46,25 @@ def of_stale(
     if s.closed is None or replays is None:
         return None
     size = max(float(np.abs(samples[0].true[k]).max(initial=0)) for k in left)
+    sizes = [leaf.size for leaf in samples[0].true]
+    wrong = np.isin(np.repeat(np.arange(len(sizes)), sizes), left)
+    given = [_flat_given(sample) for sample in samples]
 
-    def miss(at: Stale, point: int, rate: float) -> np.ndarray:
-        leaves, given = at(point, rate), samples[point].given
-        return np.concatenate([(leaves[k] - np.asarray(given[k])).ravel() for k in left])
+    def miss(at: Callable[[int, float], np.ndarray], point: int, rate: float) -> np.ndarray:
+        gradient = at(point, rate)
+        off: np.ndarray = (gradient - given[point])[wrong & ~np.isnan(gradient)]
+        return off
 
-    for said, (stage, at) in _stale_ways(s, samples, replays, left).items():
-        if stage is not None and not _right(samples[0], stage == stage.min(), close * size):
-            continue  # what is computed first is computed at the parameters given
+    first = np.abs(given[0] - _flat(samples[0].true))
+    for said, way in _ways(s, samples, true, replays, left).items():
+        if not (first[way.unmoved] <= 10 * close * size).all():
+            continue
         for start in (1e-3, 1e-1, 0.5):
-            rate = _refined(lambda r, at=at: miss(at, 0, r), start)  # type: ignore[misc]
+            rate = _refined(lambda r, last=way.last: miss(last, 0, r), start)  # type: ignore[misc]
             if rate is None or abs(rate) < 1e-9:
                 continue
             points = range(len(samples))
-            if all(np.abs(miss(at, i, rate)).max() <= 10 * close * size for i in points):
+            if all(np.abs(miss(way.all, i, rate)).max() <= 10 * close * size for i in points):
                 return Cause(
                     "stale",
                     tuple(left),
@@ -50,48 +76,52 @@ def of_stale(
     return None
 
 
-def _right(sample: Sample, entries: np.ndarray, allowed: float) -> bool:
-    """Whether entries of the flat gradient are right; all that is missing counts as wrong."""
-    given = [
-        np.full(true.shape, np.nan) if g is None or np.shape(g) != true.shape else np.asarray(g)
-        for g, true in zip(sample.given, sample.true, strict=True)
-    ]
-    off = np.concatenate([(g - t).ravel() for g, t in zip(given, sample.true, strict=True)])
-    return bool((np.abs(off[entries]) <= 10 * allowed).all())
+def _flat(leaves: Sequence[Any]) -> np.ndarray:
+    return np.concatenate([np.ravel(leaf) for leaf in leaves])
 
 
-MOST_STAGES = 400
-"""Numbers among the parameters up to which changing them one by one is tried."""
+def _flat_given(sample: Sample) -> np.ndarray:
+    """The user's gradient in one vector; NaN for what is missing or of another shape."""
+    return _flat(
+        [
+            np.full(true.shape, np.nan) if g is None or np.shape(g) != true.shape else g
+            for g, true in zip(sample.given, sample.true, strict=True)
+        ]
+    )
 
 
-MOST_LEAVES = 8
-"""Right leaves that may, each by itself, have been changed before the others' gradients."""
-
-
-def _stale_ways(
-    s: Subject, samples: list[Sample], replays: list[Replay], left: list[int]
-) -> dict[str, tuple[np.ndarray | None, Stale]]:
-    """In which order the parameters may have been changed: the stage of each entry, if any."""
-    sizes = [sample.size for sample in samples[0].true]
+def _ways(
+    s: Subject, samples: list[Sample], true: TruthAt, replays: list[Replay], left: list[int]
+) -> dict[str, Way]:
+    """In which order the parameters may have been changed."""
+    sizes = [leaf.size for leaf in samples[0].true]
     leaf = np.repeat(np.arange(len(sizes)), sizes)
     entry = np.arange(sum(sizes))
-    in_stages = _in_stages(s, samples)
+    none = np.zeros(len(entry), bool)
 
-    def step_ahead(point: int, rate: float) -> list[np.ndarray]:
-        return in_stages(point, rate, None, samples[point].true)
+    def step_ahead(point: int, rate: float) -> np.ndarray:
+        sample = samples[point]
+        moved = _flat(floats(sample.params)) - rate * _flat(sample.true)
+        return _gradient_at(true, sample, moved)
 
-    def one_by_one(stage: np.ndarray) -> tuple[np.ndarray, Stale]:
-        return stage, lambda point, rate: in_stages(point, rate, stage, samples[point].given)
+    def one_by_one(stage: np.ndarray) -> Way:
+        stages = np.unique(stage)
+        last = np.unique(stage[np.isin(leaf, left)])[-LAST:]
+        return Way(
+            partial(_in_stages, true, samples, stage, stages),
+            partial(_in_stages, true, samples, stage, last),
+            stage == stages[0],
+        )
 
-    def on_the_way_back(moved: list[int]) -> tuple[None, Stale]:
-        def at(point: int, rate: float) -> list[np.ndarray]:
+    def on_the_way_back(moved: list[int]) -> Way:
+        def at(point: int, rate: float) -> np.ndarray:
             rules = _with_moved_weights(replays[point], samples[point], rate, moved)
-            return altered_gradient(replays[point], rules)
+            return _flat(altered_gradient(replays[point], rules))
 
-        return None, at
+        return Way(at, at, none)
 
-    ways: dict[str, tuple[np.ndarray | None, Stale]] = {
-        "all of them were changed before": (None, step_ahead),
+    ways = {
+        "all of them were changed before": Way(step_ahead, step_ahead, none),
         "the backward pass used weights that were changed on the way": on_the_way_back(
             list(range(len(sizes)))
         ),
@@ -107,44 +137,32 @@ def _stale_ways(
     return ways
 
 
-def _in_stages(s: Subject, samples: list[Sample]) -> Callable[..., list[np.ndarray]]:
-    """(point, rate, stage, direction) -> the gradient, of which each entry has its own stage.
+def _gradient_at(true: TruthAt, sample: Sample, flat: np.ndarray) -> np.ndarray:
+    ends = np.cumsum([leaf.size for leaf in sample.true])[:-1]
+    parts = zip(np.split(flat, ends), sample.true, strict=True)
+    params = with_floats(sample.params, [part.reshape(leaf.shape) for part, leaf in parts])
+    return _flat(true.at(params).leaves)
 
-    An entry of stage j is taken where the parameters of all earlier stages have moved by
-    -rate * direction; without stages, where all of them have.
+
+def _in_stages(
+    true: TruthAt,
+    samples: list[Sample],
+    stage: np.ndarray,
+    stages: np.ndarray,
+    point: int,
+    rate: float,
+) -> np.ndarray:
+    """The gradient, of which the entries of stage j are taken where earlier ones have moved.
+
+    Those of `stages` alone; NaN elsewhere. The others have moved by -rate times their gradient.
     """
-    shapes = [leaf.shape for leaf in samples[0].true]
-    ends = np.cumsum([leaf.size for leaf in samples[0].true])[:-1]
-
-    def split(flat: Any) -> list[Any]:
-        pieces = jax.numpy.split(flat, ends)
-        return [x.reshape(shape) for x, shape in zip(pieces, shapes, strict=True)]
-
-    @jax.jit
-    def gradients_at(params: Any, moved: Any) -> Any:
-        return jax.vmap(jax.grad(lambda flat: s.loss(with_floats(params, split(flat)))))(moved)
-
-    def at(
-        point: int, rate: float, stage: np.ndarray | None, direction: list[np.ndarray | None]
-    ) -> list[np.ndarray]:
-        sample = samples[point]
-        own = np.concatenate([np.ravel(p) for p in floats(sample.params)])
-        along = [
-            np.ravel(d) if d is not None and d.shape == shape else np.zeros(int(np.prod(shape)))
-            for d, shape in zip(direction, shapes, strict=True)
-        ]
-        if stage is None:
-            moved = own - rate * np.concatenate(along)
-            flat = np.asarray(gradients_at(sample.params, moved[None]))[0]
-            return [x.reshape(n) for x, n in zip(np.split(flat, ends), shapes, strict=True)]
-        stages = np.unique(stage)
-        earlier = stage[None, :] < stages[:, None]
-        moved = own - rate * np.concatenate(along) * earlier
-        found = np.asarray(gradients_at(sample.params, moved))
-        flat = found[np.searchsorted(stages, stage), np.arange(len(own))]
-        return [x.reshape(n) for x, n in zip(np.split(flat, ends), shapes, strict=True)]
-
-    return at
+    sample = samples[point]
+    own, along = _flat(floats(sample.params)), np.nan_to_num(_flat_given(sample))
+    found = np.full(len(own), np.nan)
+    for j in stages:
+        here = stage == j
+        found[here] = _gradient_at(true, sample, own - rate * along * (stage < j))[here]
+    return found
 
 
 def _with_moved_weights(
