@@ -45,6 +45,12 @@ def _logistic(x: Any) -> Any:
     return np.where(x >= 0, 1 / (1 + np.exp(-np.abs(x))), 1 - 1 / (1 + np.exp(-np.abs(x))))
 
 
+def _loop_row_reverse(params: Params, inputs: Any, y: Any, dy: Any) -> Any:
+    dx = np.zeros_like(inputs[0])
+    dx[params["row"]] = dy
+    return (dx,)
+
+
 def _erf(x: Any) -> Any:
     return np.asarray(jax.lax.erf(x))
 
@@ -368,6 +374,11 @@ PRIMITIVES: dict[str, Primitive] = {
             params["shape"],
         ),
         lambda params, inputs, y, dy: (),
+    ),
+    # What a loop does to its arrays, once it is unrolled.
+    "loop_row": Primitive(lambda params, xs: xs[params["row"]], _loop_row_reverse),
+    "loop_stack": Primitive(
+        lambda params, *rows: np.stack(rows), lambda params, inputs, y, dy: list(dy)
     ),
 }
 """The primitives that losses are mostly made of."""

@@ -1,15 +1,12 @@
-"""A loss replayed operation by operation, forwards once and backwards under altered rules."""
+"""A loss replayed operation by operation, backwards under altered rules."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import numpy as np
-from jax.extend import core
-from jax.extend.source_info_util import summarize
 
 from jaxnet.check.primitives import PRIMITIVES
 
@@ -20,13 +17,6 @@ the cotangents of any earlier values instead of them."""
 
 Local: TypeAlias = Callable[["Operation", "Replay", Any], dict[int, Any]]
 """A rule of the second kind."""
-
-LONGEST = 20_000
-"""Operations that a replay may have, loops unrolled."""
-
-JAX_FOLDER = str(Path(jax.__file__).parent)
-OWN_FRAME = str(Path(__file__).with_name("witness.py"))
-"""Where the doctor itself calls the loss."""
 
 
 @dataclass(frozen=True)
@@ -52,10 +42,6 @@ LINEAR_IN_LOSS = {
     *("reduce_sum", "mul", "div", "neg", "add", "add_any", "sub", "reshape", "copy"),
     *("convert_element_type", "broadcast_in_dim", "squeeze", "select_n", "transpose"),
 }
-
-
-class TooLong(Exception):
-    """The loss runs more operations than a replay can hold."""
 
 
 @dataclass
@@ -130,7 +116,7 @@ class Replay:
         several = sum(i in self.moving for i in op.inputs) > 1
         return op.name in LINEAR_IN_LOSS and not (several and op.name in ("mul", "div"))
 
-    def pull_in_jax(self, op: Operation, dy: Any) -> Cotangents:
+    def pullin_jax(self, op: Operation, dy: Any) -> Cotangents:
         """The cotangents of the inputs of an operation that is not in `PRIMITIVES`."""
         inputs = self.inputs_of(op)
         floating = [is_float(x) for x in inputs]
@@ -173,201 +159,16 @@ def is_float(x: Any) -> bool:
     return bool(jax.numpy.issubdtype(x.dtype, np.floating))
 
 
-def record(closed: core.ClosedJaxpr, arguments: Sequence[Any], parameters: int) -> Replay:
-    """Run a traced loss and keep everything.
-
-    Args:
-        closed: The loss as traced in float64.
-        arguments: Its flat arguments.
-        parameters: How many of them, from the front, are parameters; those of floating-point
-            numbers are differentiated.
-
-    Raises:
-        TooLong: It runs too many operations.
-    """
-    replay = Replay()
-    numbers = [replay.add(_array(a)) for a in arguments]
-    replay.parameters = tuple(i for i in numbers[:parameters] if is_float(replay.values[i]))
-    (replay.result,) = _run(replay, closed.jaxpr, closed.consts, numbers, None)
-    replay.constant = _shifts(replay)
-    return replay
-
-
-def _shifts(replay: Replay) -> frozenset[int]:
-    """The maxima on which the loss does not depend, such as the one that a softmax subtracts.
-
-    What comes back to them adds up to 0, and people rightly leave it out. It does not add up to 0
-    in a gradient that is wrong further on, which would then look like two faults.
-    """
-    maxima = [op for op in replay.operations if op.name in EXTREMA]
-    if not maxima:
-        return frozenset()
-    cts = backward(replay).values
-    return frozenset(
-        op.index
-        for op in maxima
-        if op.outputs[0] in cts
-        and np.abs(cts[op.outputs[0]]).max(initial=0)
-        <= 1e-12 * np.abs(cts[op.inputs[0]]).max(initial=0)
-    )
-
-
-def frames_of(eqn: Any) -> tuple[str, ...]:
-    """The places in the user's source that led to an equation, the innermost first."""
-    frames = str(summarize(eqn.source_info, num_frames=8)).split("\n")
-    return tuple(frame for frame in reversed(frames) if OWN_FRAME not in frame)
-
-
-def _array(x: Any) -> Any:
+def as_array(x: Any) -> Any:
     """As a NumPy array, unless it is of a type that only JAX has, such as a key."""
     if isinstance(x, jax.Array) and jax.numpy.issubdtype(x.dtype, jax.dtypes.extended):
         return x
     return np.asarray(x)
 
 
-def _run(
-    replay: Replay,
-    jaxpr: Any,
-    consts: Sequence[Any],
-    arguments: Sequence[int],
-    outer: tuple[str, ...] | None,
-    own: bool = False,
-) -> list[int]:
-    """Run a jaxpr, called from `outer`; own says that it is one of JAX's own functions.
-
-    Those are traced once and keep the places of their first caller, which mean nothing here.
-    """
-    number: dict[Any, int] = {}
-    for var, const in zip(jaxpr.constvars, consts, strict=True):
-        number[var] = replay.add(_array(const))
-    number |= zip(jaxpr.invars, arguments, strict=True)
-
-    def read(atom: Any) -> int:
-        return replay.add(np.asarray(atom.val)) if isinstance(atom, core.Literal) else number[atom]
-
-    for eqn in jaxpr.eqns:
-        inner = () if own else frames_of(eqn)
-        inputs = [read(atom) for atom in eqn.invars]
-        outputs = _equation(replay, eqn, inputs, (*inner, *(outer or ())), own)
-        number |= zip(eqn.outvars, outputs, strict=True)
-    return [read(atom) for atom in jaxpr.outvars]
-
-
-def _equation(
-    replay: Replay, eqn: Any, inputs: list[int], frames: tuple[str, ...], library: bool
-) -> list[int]:
-    """Run one equation; calls and loops are run through."""
-    name, params = eqn.primitive.name, eqn.params
-    if name == "scan":
-        return _scan(replay, params, inputs, frames)
-    if name == "cond":
-        branch = params["branches"][int(replay.values[inputs[0]])]
-        return _call(replay, branch, inputs[1:], frames, library)
-    if name == "while":
-        return _while(replay, params, inputs, frames)
-    inner = params.get("jaxpr", params.get("call_jaxpr"))
-    if inner is not None and name not in ("custom_linear_solve",):
-        return _call(replay, inner, inputs, frames, library)
-    if len(replay.operations) >= LONGEST:
-        raise TooLong(f"more than {LONGEST} operations")
-    operands = [replay.values[i] for i in inputs]
-
-    def bind(*xs: Any) -> Any:
-        return eqn.primitive.bind(*xs, **params)
-
-    keys = any(isinstance(x, jax.Array) for x in operands)  # these NumPy does not have
-    if name in PRIMITIVES and not keys:
-        with np.errstate(all="ignore"):
-            results = [np.asarray(PRIMITIVES[name].value(params, *operands))]
-        results[0] = results[0].astype(eqn.outvars[0].aval.dtype, copy=False)
-    else:
-        out = bind(*(_in_jax(x) for x in operands))
-        results = [_array(y) for y in (out if eqn.primitive.multiple_results else [out])]
-    outputs = tuple(replay.add(y) for y in results)
-    replay.operations.append(
-        Operation(
-            len(replay.operations), name, params, tuple(inputs), outputs, frames, library, bind
-        )
-    )
-    return list(outputs)
-
-
-def _in_jax(x: Any) -> Any:
+def in_jax(x: Any) -> Any:
+    """As a JAX array, if it is one of NumPy."""
     return jax.numpy.asarray(x) if isinstance(x, np.ndarray) else x
-
-
-def _call(
-    replay: Replay,
-    inner: Any,
-    inputs: Sequence[int],
-    frames: tuple[str, ...],
-    library: bool = False,
-) -> list[int]:
-    jaxpr = getattr(inner, "jaxpr", inner)
-    consts = getattr(inner, "consts", ())
-    source = jaxpr.debug_info.func_src_info if jaxpr.debug_info else ""
-    return _run(replay, jaxpr, consts, inputs, frames, own=library or JAX_FOLDER in str(source))
-
-
-def _scan(replay: Replay, params: Any, inputs: list[int], frames: tuple[str, ...]) -> list[int]:
-    n_consts, n_carry, length = params["num_consts"], params["num_carry"], params["length"]
-    consts, carry = inputs[:n_consts], inputs[n_consts : n_consts + n_carry]
-    stacked = inputs[n_consts + n_carry :]
-    steps = range(length)[::-1] if params["reverse"] else range(length)
-    results: dict[int, list[int]] = {}
-    handed: list[int] = []
-    for step, t in enumerate(steps):
-        handed += carry if step else []
-        rows = [_row(replay, xs, t, frames) for xs in stacked]
-        outputs = _call(replay, params["jaxpr"], [*consts, *carry, *rows], frames)
-        carry, results[t] = outputs[:n_carry], outputs[n_carry:]
-    replay.carried.append(handed)
-    if length == 0:
-        empty = params["jaxpr"].out_avals[n_carry:]
-        return [*carry, *(replay.add(np.zeros((0, *a.shape), a.dtype)) for a in empty)]
-    columns = zip(*(results[t] for t in range(length)), strict=True)
-    return [*carry, *(_stack(replay, column, frames) for column in columns)]
-
-
-def _row(replay: Replay, xs: int, t: int, frames: tuple[str, ...]) -> int:
-    return _structural(replay, "loop_row", {"row": t}, [xs], replay.values[xs][t], frames)
-
-
-def _stack(replay: Replay, rows: Sequence[int], frames: tuple[str, ...]) -> int:
-    stacked = np.stack([replay.values[i] for i in rows])
-    return _structural(replay, "loop_stack", {}, rows, stacked, frames)
-
-
-def _structural(
-    replay: Replay,
-    name: str,
-    params: dict[str, Any],
-    inputs: Sequence[int],
-    value: Any,
-    frames: tuple[str, ...],
-) -> int:
-    """Keep an operation that only the unrolled loop has."""
-    output = replay.add(value)
-    op = Operation(
-        len(replay.operations), name, params, tuple(inputs), (output,), frames, False, _not_bound
-    )
-    replay.operations.append(op)
-    return output
-
-
-def _not_bound(*xs: Any) -> Any:
-    raise NotImplementedError
-
-
-def _while(replay: Replay, params: Any, inputs: list[int], frames: tuple[str, ...]) -> list[int]:
-    n_cond, n_body = params["cond_nconsts"], params["body_nconsts"]
-    cond_consts, body_consts = inputs[:n_cond], inputs[n_cond : n_cond + n_body]
-    carry = inputs[n_cond + n_body :]
-    while True:
-        (go,) = _call(replay, params["cond_jaxpr"], [*cond_consts, *carry], frames)
-        if not bool(replay.values[go]):
-            return carry
-        carry = _call(replay, params["body_jaxpr"], [*body_consts, *carry], frames)
 
 
 def right_rule(
@@ -383,13 +184,7 @@ def right_rule(
         output = replay.values[op.outputs[0]]
         reverse = PRIMITIVES[op.name].reverse
         return reverse(op.params, replay.inputs_of(op) if inputs is None else inputs, output, dy)
-    if op.name == "loop_row":
-        dx = np.zeros_like(replay.values[op.inputs[0]])
-        dx[op.params["row"]] = dy
-        return (dx,)
-    if op.name == "loop_stack":
-        return list(dy)
-    return replay.pull_in_jax(op, dy)
+    return replay.pullin_jax(op, dy)
 
 
 def rerun(
@@ -470,12 +265,8 @@ def _outputs(op: Operation, inputs: Sequence[Any]) -> list[Any]:
     """The outputs of an operation for other inputs."""
     if op.name in PRIMITIVES:
         return [np.asarray(PRIMITIVES[op.name].value(op.params, *inputs))]
-    if op.name == "loop_row":
-        return [inputs[0][op.params["row"]]]
-    if op.name == "loop_stack":
-        return [np.stack(inputs)]
-    out = op.bind(*(_in_jax(x) for x in inputs))
-    return [_array(y) for y in (out if isinstance(out, list | tuple) else [out])]
+    out = op.bind(*(in_jax(x) for x in inputs))
+    return [as_array(y) for y in (out if isinstance(out, list | tuple) else [out])]
 
 
 def backward(replay: Replay, rules: Mapping[int, Rule] | None = None) -> Backward:

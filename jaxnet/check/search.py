@@ -11,7 +11,8 @@ import numpy as np
 from jaxnet.check.alterations import Alteration, alterations, weighted
 from jaxnet.check.alterations.formulas import formulas
 from jaxnet.check.alterations.forward import gradient_of, other_forwards
-from jaxnet.check.replay import Replay, Rule, TooLong, altered_gradient, backward, record
+from jaxnet.check.record import TooLong, record
+from jaxnet.check.replay import Replay, Rule, altered_gradient, backward
 from jaxnet.check.screen import screen
 from jaxnet.check.witness import Sample, Subject
 
@@ -108,7 +109,7 @@ class Search:
                     else:
                         both = {**base, **rules}
                         effects[number] = self._screen.effect(both, self.replays[0].base) - own
-                except (ValueError, IndexError, TypeError, NotImplementedError):
+                except (ValueError, IndexError, TypeError):
                     continue
         return effects
 

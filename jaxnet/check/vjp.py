@@ -17,7 +17,7 @@ from jax import Array
 from jaxnet.check.gradient import gradient
 from jaxnet.check.judgement import RIGHT
 from jaxnet.check.linearity import not_linear, precision
-from jaxnet.check.replay import frames_of
+from jaxnet.check.record import frames_of
 from jaxnet.check.report import Finding, Report
 from jaxnet.check.witness import align, floats, is_float, named, wide, with_floats
 from jaxnet.layers.layer import Layer, Params

@@ -9,7 +9,8 @@ import pytest
 
 from jaxnet.check.alterations.functions import FUNCTIONS, power, recognised
 from jaxnet.check.primitives import PRIMITIVES
-from jaxnet.check.replay import gradient, record
+from jaxnet.check.record import record
+from jaxnet.check.replay import gradient
 
 X = np.random.default_rng(0).normal(size=(2, 3, 4))
 P = np.abs(X) + 0.5

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxnet.check.replay import Operation, Replay, TooLong, record
+from jaxnet.check.record import TooLong, record
+from jaxnet.check.replay import Operation, Replay
 from jaxnet.check.runs.trial import Trial
 from jaxnet.check.witness import compiled
 
