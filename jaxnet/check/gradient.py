@@ -7,9 +7,9 @@ import jax
 import numpy as np
 
 from jaxnet.check.causes import Cause, diagnose
-from jaxnet.check.causes.cause import said_name
-from jaxnet.check.evidence import Evidence, Places, evidence, worst_entry
-from jaxnet.check.judgement import AUTODIFF, excess, wrong_leaves
+from jaxnet.check.causes.unexplained import of_direction, of_entries, of_stop
+from jaxnet.check.evidence import Evidence, Places, evidence
+from jaxnet.check.judgement import AUTODIFF, wrong_leaves
 from jaxnet.check.report import Report
 from jaxnet.check.sampled import (
     chosen_entries,
@@ -126,12 +126,12 @@ def _of_many(s: Subject, entries: list[np.ndarray], tell: Callable[[str], None])
     places = Places([np.shape(leaf) for leaf in floats(s.params)], entries)
     e = e._replace(places=places)
     causes = [
-        _of_entries(part, e, c.leaves[0]) if c.code == "partial_entries" else c
+        of_entries(part, e, c.leaves[0]) if c.code == "partial_entries" else c
         for c in (_causes(part, e, tell) if e.wrong else [])
     ]
     tell("comparing along random directions")
     off, missed = off_along_directions(s, max(e.eps))
-    causes += [_of_direction(s, k) for k in off if k not in e.wrong]
+    causes += [of_direction(s, k) for k in off if k not in e.wrong]
     return told(part, e, causes, [*witness_notes(part, e), directions_note(s, places, missed)])
 
 
@@ -150,60 +150,6 @@ def _causes(s: Subject, e: Evidence, tell: Callable[[str], None]) -> list[Cause]
         and not (c.code == "mismatch" and set(c.leaves) <= set(stopped))
     ]
     told = {k for cause in causes for k in cause.leaves}
-    causes += [_of_stop(s, e, k) for k in stopped if k not in told]
+    causes += [of_stop(s, e, k) for k in stopped if k not in told]
     told |= set(stopped)
-    return causes + [_of_entries(s, e, k) for k in e.wrong if k not in told]
-
-
-def _of_stop(s: Subject, e: Evidence, k: int) -> Cause:
-    """A path that the loss stops, and the gradient follows."""
-    name, slope = said_name(s, k), e.slopes[k][0]
-    return Cause(
-        "mismatch",
-        (k,),
-        f"The gradient of {name} follows a path that the loss stops with stop_gradient: along a "
-        f"random direction it comes to {slope.hand:.6g}, as differences do, and jax.grad to "
-        f"{slope.autodiff:.6g}.",
-        "Leave the stopped path out, or take stop_gradient out of the loss.",
-        {"gradient": slope.hand, "autodiff": slope.autodiff, "differences": slope.differences},
-    )
-
-
-def _of_entries(s: Subject, e: Evidence, k: int) -> Cause:
-    """A leaf that is wrong by little, or in few entries."""
-    worst = worst_entry(e, k)
-    x = e.samples[worst.point]
-    ratio = excess(x.given[k], x.true[k], e.allowed[worst.point][k])
-    bad = np.zeros(0, bool) if ratio is None else ratio > 1
-    relative = abs(worst.given - worst.true) / max(abs(worst.true), 1e-300)
-    name = said_name(s, k)
-    said = (
-        f"entry {worst.place} is {worst.given:.6g} where {worst.true:.6g} is due, "
-        f"off by {100 * relative:.2g} %"
-    )
-    if bad.mean() < 0.7:
-        of = f"of {bad.size}{' examined' if e.places else ''}"
-        return Cause(
-            "partial_entries",
-            (k,),
-            f"The gradient of {name} is wrong in {int(bad.sum())} {of} entries; {said}.",
-            "Compute these entries as the others.",
-            {"entries": float(bad.sum()), "of": float(bad.size)},
-        )
-    return Cause(
-        "mismatch",
-        (k,),
-        f"The gradient of {name} is nearly right, but off by more than rounding; {said}.",
-        "Look for a small term that is missing, a rounded constant, or an epsilon.",
-        {"relative_error": relative},
-    )
-
-
-def _of_direction(s: Subject, k: int) -> Cause:
-    return Cause(
-        "mismatch",
-        (k,),
-        f"The gradient of {said_name(s, k)} is right in the entries that were examined, but its "
-        "slope along a random direction is wrong: some of the other entries are.",
-        "Compare it on a smaller problem, where all entries can be examined.",
-    )
+    return causes + [of_entries(s, e, k) for k in e.wrong if k not in told]

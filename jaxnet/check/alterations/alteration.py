@@ -49,10 +49,9 @@ def lost_path(rule: Rule, path: str, needs: str, rank: float) -> Made:
 
 
 def applied(
-    made: Made, ops: Sequence[Operation], places: Places, rules: Mapping[int, Rule] | None = None
+    made: Made, ops: Sequence[Operation], places: Places, rules: Mapping[int, Rule]
 ) -> Alteration:
-    """An alteration of one operation applied to these; rules are given if each has its own."""
-    rules = rules or {op.index: made.rule for op in ops}
+    """An alteration of one operation applied to these, each by its own rule."""
     rank = made.rank + 1.4 * ops[0].library  # people rarely take JAX's own functions apart
     where = places.of([made.source] if made.source is not None else ops)
     return Alteration(made.code, where, rules, made.does, made.needs, rank, made.path)

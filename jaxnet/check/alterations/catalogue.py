@@ -15,7 +15,7 @@ from jaxnet.check.alterations.alteration import (
 from jaxnet.check.alterations.averages import of_averages
 from jaxnet.check.alterations.losses import of_other_losses
 from jaxnet.check.alterations.operations import of_operation
-from jaxnet.check.alterations.places import Counterparts, Places, runs
+from jaxnet.check.alterations.places import Counterparts, Places, together
 from jaxnet.check.alterations.slopes import of_functions, of_stretches
 from jaxnet.check.alterations.vectors import of_vectors
 from jaxnet.check.replay import Operation, Replay, Rule, right_rule
@@ -28,7 +28,10 @@ def alterations(replay: Replay) -> Iterator[Alteration]:
     """All alterations of a loss, each for all runs of a place in the source and for single runs."""
     places = Places(replay)
     parts = Counterparts(replay)
-    for ops in _groups(replay):
+    moving = (
+        [op for op in ops if op.outputs[0] in replay.moving] for ops in together(replay.operations)
+    )
+    for ops in filter(None, moving):
         for made, rules in _made(ops, replay):
             altered = [op for op in ops if op.index in rules]
             yield applied(made, altered, places, rules)
@@ -45,21 +48,6 @@ def alterations(replay: Replay) -> Iterator[Alteration]:
     yield from of_vectors(replay, places)
     yield from of_averages(replay, places)
     yield from of_other_losses(replay, places)
-
-
-def _groups(replay: Replay) -> Iterator[list[Operation]]:
-    """Operations that a person writes as one: the runs of a loop, all calls of a function."""
-    by_line: dict[tuple[str, str, int], list[list[Operation]]] = {}
-    for ops in runs(replay.operations):
-        ops = [op for op in ops if op.outputs[0] in replay.moving]
-        if ops:
-            yield ops
-            if ops[0].frames:
-                key = (ops[0].frames[0], ops[0].name, len(ops))
-                by_line.setdefault(key, []).append(ops)
-    for calls in by_line.values():
-        if len({ops[0].frames for ops in calls}) > 1:
-            yield [op for ops in calls for op in ops]
 
 
 def _made(ops: Sequence[Operation], replay: Replay) -> Iterator[tuple[Made, Mapping[int, Rule]]]:

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxnet.check.alterations.alteration import Alteration
-from jaxnet.check.alterations.places import Places
+from jaxnet.check.alterations.places import Places, together
 from jaxnet.check.alterations.slopes import Applied, applied_functions, with_slope
-from jaxnet.check.alterations.vectors import VECTOR_TERMS, applied_vectors, jacobian_of, together
+from jaxnet.check.alterations.vectors import VECTOR_TERMS, applied_vectors, jacobian_of
 from jaxnet.check.replay import Local, Operation, Replay, Rule
 
 NEGLIGIBLE = 1e-6

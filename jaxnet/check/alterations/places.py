@@ -47,6 +47,31 @@ def runs(operations: Sequence[Operation]) -> Iterator[list[Operation]]:
             yield from ([op] for op in ops)
 
 
+def together(operations: Sequence[Operation]) -> Iterator[list[Operation]]:
+    """Operations that a person writes as one: the runs of a loop, and all calls of a function."""
+    by_place: dict[tuple[str, str, int], list[list[Operation]]] = {}
+    for ops in runs(operations):
+        yield ops
+        if ops[0].frames:
+            key = (ops[0].frames[0], ops[0].name, len(ops))
+            by_place.setdefault(key, []).append(ops)
+    for calls in by_place.values():
+        if len({ops[0].frames for ops in calls}) > 1:
+            yield [op for ops in calls for op in ops]
+
+
+def same_line(operations: Sequence[Operation]) -> Iterator[list[Operation]]:
+    """Operations of the same line of source at several places in it."""
+    by_line: dict[str, dict[int, Operation]] = {}
+    for op in operations:
+        if op.frames:
+            line = op.frames[0].rsplit(":", 1)[0]
+            by_line.setdefault(line, {})[op.index] = op
+    for ops in by_line.values():
+        if len({op.frames for op in ops.values()}) > 1:
+            yield list(ops.values())
+
+
 def _loops(ops: Sequence[Operation], period: int) -> bool:
     """Whether the repetitions lie apart, with other operations between them."""
     return any(ops[i].index - ops[i - 1].index > 1 for i in range(period, len(ops), period))

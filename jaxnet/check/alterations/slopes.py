@@ -1,6 +1,6 @@
 """Wrong derivatives of functions of one number, whether called or written out."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -10,7 +10,7 @@ import numpy as np
 from jaxnet.check.alterations.alteration import Alteration, row_means
 from jaxnet.check.alterations.functions import Function, power, recognised
 from jaxnet.check.alterations.losses import head_place
-from jaxnet.check.alterations.places import Counterparts, Places, runs
+from jaxnet.check.alterations.places import Counterparts, Places, runs, same_line
 from jaxnet.check.replay import Local, Operation, Replay, Rule
 
 
@@ -33,7 +33,7 @@ def of_functions(replay: Replay, places: Places) -> Iterator[Alteration]:
     parts = Counterparts(replay)
     found = applied_functions(replay)
     by_op = {(a.op.index, a.function.name): a for a in found}
-    for ops in (*runs(replay.operations), *_same_line([a.op for a in found])):
+    for ops in (*runs(replay.operations), *same_line([a.op for a in found])):
         for name in dict.fromkeys(n for op in ops for n in _names(by_op, op)):
             group = [by_op[op.index, name] for op in ops if (op.index, name) in by_op]
             yield from _of_other_step(group, replay, places, parts)
@@ -137,18 +137,6 @@ def _untouched(x: int) -> Rule:
         return {x: dy}
 
     return rule
-
-
-def _same_line(operations: Sequence[Operation]) -> Iterator[list[Operation]]:
-    """Operations of the same line of source at several places in it."""
-    by_line: dict[str, dict[int, Operation]] = {}
-    for op in operations:
-        if op.frames:
-            line = op.frames[0].rsplit(":", 1)[0]
-            by_line.setdefault(line, {})[op.index] = op
-    for ops in by_line.values():
-        if len({op.frames for op in ops.values()}) > 1:
-            yield list(ops.values())
 
 
 def _names(by_op: Mapping[tuple[int, str], Applied], op: Operation) -> list[str]:

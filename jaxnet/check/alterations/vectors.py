@@ -4,13 +4,13 @@ A loss may call softmax or standardise by a function, or write it out; the funct
 by its values. For y = f(x) along an axis, a slip gives the cotangent of x from that of y.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from jaxnet.check.alterations.alteration import Alteration, Made, applied
-from jaxnet.check.alterations.places import Places, runs
+from jaxnet.check.alterations.places import Places, together
 from jaxnet.check.replay import Local, Operation, Replay
 
 Jacobian: TypeAlias = Callable[[Any, Any, Any, int], Any]
@@ -307,18 +307,6 @@ def of_vectors(replay: Replay, places: Places) -> Iterator[Alteration]:
                 rules = {a.op.index: jacobian_of(a, slip.dx) for a in group}
                 made = Made(slip.code, rules[group[0].op.index], slip.does, f.due, slip.rank)
                 yield applied(made, [a.op for a in group], places, rules)
-
-
-def together(operations: Sequence[Operation]) -> Iterator[list[Operation]]:
-    """The runs of a place, and all calls of a function."""
-    by_line: dict[str, list[Operation]] = {}
-    for ops in runs(operations):
-        yield ops
-        if ops[0].frames:
-            by_line.setdefault(ops[0].frames[0], []).extend(ops)
-    for calls in by_line.values():
-        if len({op.frames for op in calls}) > 1:
-            yield calls
 
 
 def jacobian_of(a: AppliedVector, dx: Jacobian) -> Local:

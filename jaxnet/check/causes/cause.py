@@ -52,22 +52,3 @@ def _alike(a: Cause, b: Cause) -> bool:
         return a.leaves == b.leaves
     factors = [cause.evidence.get("factor", 1.0) for cause in (a, b)]
     return abs(factors[0] / factors[1] - 1) < 1e-4
-
-
-def mismatch(s: Subject, samples: list[Sample], k: int) -> Cause:
-    """The last resort: wrong, and in no way that is known."""
-    given, true = at_points(samples, k)
-    worst = np.unravel_index(np.argmax(np.abs(given[0] - true[0])), true[0].shape)
-    place = tuple(map(int, worst))
-    cosine = float(
-        np.vdot(given[0], true[0])
-        / max(np.linalg.norm(given[0]) * np.linalg.norm(true[0]), np.finfo(float).tiny)
-    )
-    return Cause(
-        "mismatch",
-        (k,),
-        f"The gradient of {said_name(s, k)} is wrong in no way that is known here; its worst "
-        f"entry, {place}, is {given[0][worst]:.6g} where {true[0][worst]:.6g} is due.",
-        "Compare it with the derivation, term by term.",
-        {"cosine": cosine},
-    )

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from jaxnet.check.causes.batch import of_partial_batch
-from jaxnet.check.causes.cause import Cause, merged, mismatch
+from jaxnet.check.causes.cause import Cause, merged
 from jaxnet.check.causes.penalty import penalty_place
 from jaxnet.check.causes.quotient import of_quotient
 from jaxnet.check.causes.relations import (
@@ -16,6 +16,7 @@ from jaxnet.check.causes.relations import (
     used_at,
 )
 from jaxnet.check.causes.stale import of_stale
+from jaxnet.check.causes.unexplained import mismatch
 from jaxnet.check.causes.unusable import singular_place, unusable
 from jaxnet.check.replay import Replay, tied
 from jaxnet.check.search import Explained, Search, replays_of
@@ -139,7 +140,7 @@ def _of_the_whole(
     whole = (
         of_partial_batch(s, samples, left, close)
         or of_stale(s, samples, true, left, close, replays)
-        or of_quotient(samples, true, left, close)
+        or of_quotient(samples, true, left, close, s.rounding)
     )
     return [whole] if whole is not None else []
 

@@ -16,10 +16,10 @@ ENTRIES = 12
 
 
 def of_quotient(
-    samples: list[Sample], true: TruthAt, left: list[int], close: float
+    samples: list[Sample], true: TruthAt, left: list[int], close: float, rounding: float
 ) -> Cause | None:
     """A difference quotient with a step that is too long or too short, or with a wrong divisor."""
-    said = _long_step(samples, true, left, close) or _short_step(samples[0], left)
+    said = _long_step(samples, true, left, close) or _short_step(samples[0], left, rounding)
     if said is None:
         return None
     what, h = said
@@ -174,21 +174,33 @@ def _unit(n: int, i: int) -> np.ndarray:
     return e
 
 
-def _short_step(sample: Sample, left: list[int]) -> tuple[str, float] | None:
-    """A quotient of rounding errors: its values are multiples of one number, spacing / (2 step)."""
+def _short_step(sample: Sample, left: list[int], rounding: float) -> tuple[str, float] | None:
+    """A quotient of rounding errors: its values lie on a grid, of spacing(loss) / (2 step).
+
+    Compiled, f(x + h) and f(x) may round apart, and the grid need not have a point at 0.
+    """
     given = np.concatenate([np.asarray(sample.given[k]).ravel() for k in left])
     true = np.concatenate([sample.true[k].ravel() for k in left])
-    error = np.abs(given - true).max(initial=0)
-    given = np.abs(given[given != 0])
     if given.size < 4 or not np.isfinite(given).all() or (given == np.round(given)).all():
         return None
-    for parts in range(1, 65):
-        counts = given * (parts / given.min())
-        if np.abs(counts - np.round(counts)).max() < 1e-6 and len(set(np.round(counts))) > 2:
-            h = float(np.spacing(abs(sample.value))) / (2 * given.min() / parts)
-            # Numbers that were rounded or cut are off by one of them at most.
-            if 1e-18 < h < 1e-9 and error > 1.01 * given.min() / parts:
-                what = f"difference quotient with a step near {h:.0e}, which is too short: its "
-                return f"{what}values are multiples of a rounding error", h
-            return None
+    error = np.abs(given - true).max(initial=0)
+    levels = np.unique(given)
+    for origin in (0.0, levels[0]):
+        off = np.abs(levels - origin)
+        off = off[off > 4 * rounding * np.abs(given).max()]
+        if len(off) < 3:
+            continue
+        for parts in range(1, 65):
+            grid = float(off.min()) / parts
+            counts = off / grid
+            near = np.minimum(np.maximum(1e-6, 4 * rounding * counts), 0.02)
+            if (np.abs(counts - np.round(counts)) < near).all():
+                break
+        else:
+            continue
+        h = float(np.spacing(abs(sample.value))) / (2 * grid)
+        # Numbers that were rounded or cut are off by one of them at most.
+        if 1e-18 < h < 1e-9 and 1.01 * grid < error < 64 * grid:
+            what = f"difference quotient with a step near {h:.0e}, which is too short: its "
+            return f"{what}values are whole numbers of rounding errors", h
     return None
