@@ -200,6 +200,20 @@ def _order(e: Explained) -> tuple[float, ...]:
     return (exact + e.alteration.rank, min(e.alteration.rules), len(e.alteration.rules))
 
 
+FIXES = {
+    "dropped_path": "Add what is missing where the backward pass comes through this line.",
+    "double_counted": "Add it once where the backward pass comes through this line.",
+    "dropped_derivative": "Multiply by this derivative in the backward pass of this line.",
+    "wrong_derivative": "Put the right derivative into the backward pass of this line.",
+    "wrong_point": "Keep the value that this line had in the forward pass, and use that one.",
+    "wrong_loss": "Start the backward pass from the derivative of the loss on this line.",
+    "premature_average": "Multiply example by example first, and average the products.",
+    "transpose": "Write down the shapes of the factors at this line, and transpose accordingly.",
+    "sign": "Turn the sign of this contribution in the backward pass of this line.",
+}
+"""What to do about an alteration, by its code."""
+
+
 def _causes_of(s: Subject, e: Explained) -> list[Cause]:
     a = e.alteration
     leaves = tuple(sorted(e.leaves))
@@ -208,7 +222,7 @@ def _causes_of(s: Subject, e: Explained) -> list[Cause]:
             a.code,
             leaves,
             f"The gradient {a.does}. The loss needs {a.needs}.",
-            "Correct the backward pass of this line.",
+            FIXES.get(a.code, "Correct the backward pass of this line."),
             where=a.where,
         )
     ]
