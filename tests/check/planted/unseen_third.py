@@ -117,7 +117,7 @@ POISSON = Problem(
             bugged(poisson_grad, "no_exp"),
             ("beta", "intercept"),
             "poisson_rate",
-            accept=("wrong_loss",),
+            accept=("wrong_loss", "wrong_point"),
         ),
         Fault(
             "premature_average",
@@ -463,6 +463,7 @@ HEADS = Problem(
             bugged(heads_grad, "plain_error"),
             ("0.0", "0.1", "1.0", "1.1"),
             "heads_nll",
+            accept=("wrong_loss",),
         ),
         Fault(
             "wrong_derivative",
@@ -669,7 +670,7 @@ def crf_loss(params: Any, x: Any, tags: Any) -> Any:
     alpha = unary[0]
     for t in range(1, len(tags)):
         alpha = unary[t] + jax.nn.logsumexp(alpha[:, None] + trans, axis=0)  # @crf_forward
-    return jax.nn.logsumexp(alpha) - gold  # @crf_loss
+    return jax.nn.logsumexp(alpha) - gold
 
 
 def crf_data(seed: Any) -> Any:
@@ -711,7 +712,7 @@ CRF = Problem(
     crf_grad,
     crf_data,
     (
-        Fault("dropped_path", bugged(crf_grad, "no_gold"), ("0", "1"), "crf_loss"),
+        Fault("dropped_path", bugged(crf_grad, "no_gold"), ("0", "1"), "crf_gold_moves"),
         Fault(
             "wrong_derivative",
             bugged(crf_grad, "products_of_marginals"),
@@ -887,7 +888,7 @@ def clip_loss(params: Any, x: Any, y: Any) -> Any:
     logits = jnp.exp(params["log_scale"]) * u @ v.T  # @clip_logits
     rows = jnp.diag(jax.nn.log_softmax(logits, axis=1))
     columns = jnp.diag(jax.nn.log_softmax(logits, axis=0))  # @clip_columns
-    return -jnp.mean(rows + columns) / 2
+    return -jnp.mean(rows + columns) / 2  # @clip_both
 
 
 def clip_data(seed: Any) -> Any:
@@ -934,7 +935,7 @@ CLIP = Problem(
             "dropped_path",
             bugged(clip_grad, "rows_only"),
             ("image", "text", "log_scale"),
-            "clip_columns",
+            "clip_both",
         ),
         Fault(
             "transpose",
@@ -975,7 +976,7 @@ class Gated(NamedTuple):
 
 def gated_loss(params: Any, tokens: Any, targets: Any) -> Any:
     x = params.embed[tokens]  # @gated_lookup
-    rms = jnp.sqrt(jnp.mean(x**2, axis=-1, keepdims=True) + 1e-5)
+    rms = jnp.sqrt(jnp.mean(x**2, axis=-1, keepdims=True) + 1e-5)  # @gated_rms
     n = x / rms * params.gain  # @gated_norm
     gate = jax.nn.silu(n @ params.gate)  # @gated_silu
     up = n @ params.up  # @gated_up
@@ -1044,7 +1045,7 @@ GATED = Problem(
             "gated_norm",
             accept=("wrong_derivative", "dropped_derivative"),
         ),
-        Fault("dropped_path", bugged(gated_grad, "rms_constant"), ("embed",), "gated_norm"),
+        Fault("dropped_path", bugged(gated_grad, "rms_constant"), ("embed",), "gated_rms"),
         Fault(
             "wrong_derivative",
             bugged(gated_grad, "not_accumulated"),
@@ -1064,8 +1065,8 @@ SMOOTH = 0.2
 def conv_loss(params: Any, x: Any, y: Any) -> Any:
     c = lax.conv_general_dilated(x, params["kernel"], (1,), "VALID")  # @conv_conv
     mean = c.mean(axis=(0, 2), keepdims=True)
-    var = c.var(axis=(0, 2), keepdims=True)  # @conv_var
-    normed = (c - mean) / jnp.sqrt(var + 1e-5)
+    var = c.var(axis=(0, 2), keepdims=True)
+    normed = (c - mean) / jnp.sqrt(var + 1e-5)  # @conv_var
     a = params["gamma"][:, None] * normed + params["beta"][:, None]
     pooled = jnp.maximum(a, 0).mean(axis=2)  # @conv_pool
     logits = pooled @ params["w"] + params["b"]
@@ -1133,7 +1134,13 @@ CONV = Problem(
     conv_grad,
     conv_data,
     (
-        Fault("wrong_derivative", bugged(conv_grad, "flipped"), ("kernel",), "conv_conv"),
+        Fault(
+            "wrong_derivative",
+            bugged(conv_grad, "flipped"),
+            ("kernel",),
+            "conv_conv",
+            accept=("transpose",),
+        ),
         Fault("dropped_path", bugged(conv_grad, "variance_constant"), ("kernel",), "conv_var"),
         Fault(
             "dropped_derivative",
@@ -1366,7 +1373,7 @@ def midpoint_loss(params: Any, start: Any, end: Any) -> Any:
     A, b = params
     y = start
     for _ in range(3):
-        k = jnp.tanh(y @ A + b)
+        k = jnp.tanh(y @ A + b)  # @ode_stage
         mid = y + STEP / 2 * k  # @ode_mid
         y = y + STEP * jnp.tanh(mid @ A + b)  # @ode_step
     return jnp.mean(jnp.sum((y - end) ** 2, axis=1))
@@ -1420,7 +1427,7 @@ ODE = Problem(
             "ode_mid",
             accept=("wrong_derivative", "scale", "double_counted"),
         ),
-        Fault("dropped_path", bugged(midpoint_grad, "no_inner_stage"), ("0", "1"), "ode_mid"),
+        Fault("dropped_path", bugged(midpoint_grad, "no_inner_stage"), ("0", "1"), "ode_stage"),
         Fault("dropped_path", bugged(midpoint_grad, "no_identity"), ("0", "1"), "ode_step"),
         Fault("dropped_path", bugged(midpoint_grad, "no_memory"), ("0", "1")),
     ),
