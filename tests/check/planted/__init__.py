@@ -14,12 +14,13 @@ from . import (
     regression,
     unseen,
     unseen_more,
+    unseen_third,
 )
 from .problem import Problem
 
 FAMILIES = (
     attention, classifiers, contrastive, convolution, embedding, factorization, likelihoods,
-    networks, normalization, recurrent, regression, unseen, unseen_more,
+    networks, normalization, recurrent, regression, unseen, unseen_more, unseen_third,
 )  # fmt: skip
 
 PROBLEMS: list[Problem] = [problem for family in FAMILIES for problem in family.PROBLEMS]
