@@ -55,6 +55,14 @@ def _erf(x: Any) -> Any:
     return np.asarray(jax.lax.erf(x))
 
 
+def _log_gamma(x: Any) -> Any:
+    return np.asarray(jax.lax.lgamma(x))
+
+
+def _digamma(x: Any) -> Any:
+    return np.asarray(jax.lax.digamma(x))
+
+
 UNARY: dict[str, Unary] = {
     "exp": Unary(np.exp, np.exp, lambda y: y),
     "log": Unary(np.log, lambda x: 1 / x, lambda y: np.exp(-y)),
@@ -69,8 +77,15 @@ UNARY: dict[str, Unary] = {
     "square": Unary(np.square, lambda x: 2 * x),
     "sin": Unary(np.sin, np.cos),
     "cos": Unary(np.cos, lambda x: -np.sin(x)),
+    "tan": Unary(np.tan, lambda x: 1 / np.cos(x) ** 2, lambda y: 1 + y**2),
+    "atan": Unary(np.arctan, lambda x: 1 / (1 + x**2), lambda y: np.cos(y) ** 2),
+    "sinh": Unary(np.sinh, np.cosh),
+    "cosh": Unary(np.cosh, np.sinh),
+    "cbrt": Unary(np.cbrt, lambda x: np.cbrt(x) / (3 * x), lambda y: 1 / (3 * y**2)),
     "abs": Unary(np.abs, np.sign),
     "erf": Unary(_erf, lambda x: 2 / np.sqrt(np.pi) * np.exp(-(x**2))),
+    "erfc": Unary(lambda x: 1 - _erf(x), lambda x: -2 / np.sqrt(np.pi) * np.exp(-(x**2))),
+    "lgamma": Unary(_log_gamma, _digamma),
 }
 """The functions of one number."""
 
@@ -290,6 +305,50 @@ def _gather_reverse(params: Params, inputs: Any, y: Any, dy: Any) -> Any:
     return dx.reshape(np.shape(x)), None
 
 
+def _moving_slice(params: Params, x: Any, starts: Sequence[Any]) -> tuple[slice, ...]:
+    """Where a slice with computed starts lies; moved inwards where it would reach outside."""
+    sizes = params["slice_sizes"]
+    inside = (
+        min(max(int(start), 0), n - size)
+        for start, n, size in zip(starts, np.shape(x), sizes, strict=True)
+    )
+    return tuple(slice(start, start + size) for start, size in zip(inside, sizes, strict=True))
+
+
+def _dynamic_slice_reverse(params: Params, inputs: Any, y: Any, dy: Any) -> Any:
+    x, *starts = inputs
+    dx = np.zeros(np.shape(x))
+    dx[_moving_slice(params, x, starts)] = dy
+    return dx, *(None for _ in starts)
+
+
+def _padded(params: Params, shape: tuple[int, ...]) -> tuple[tuple[int, ...], Any, Any]:
+    """The shape after padding, and the places of the entries that stay, before and after."""
+    before, after, whole = [], [], []
+    for n, (low, high, between) in zip(shape, params["padding_config"], strict=True):
+        length = low + high + n + max(n - 1, 0) * between
+        places = low + np.arange(n) * (between + 1)
+        stay = (places >= 0) & (places < length)
+        before.append(np.flatnonzero(stay))
+        after.append(places[stay])
+        whole.append(length)
+    return tuple(whole), np.ix_(*before), np.ix_(*after)
+
+
+def _pad(params: Params, x: Any, fill: Any) -> Any:
+    shape, before, after = _padded(params, np.shape(x))
+    y = np.full(shape, fill, np.asarray(x).dtype)
+    y[after] = np.asarray(x)[before]
+    return y
+
+
+def _pad_reverse(params: Params, inputs: Any, y: Any, dy: Any) -> Any:
+    _, before, after = _padded(params, np.shape(inputs[0]))
+    dx = np.zeros(np.shape(inputs[0]))
+    dx[before] = np.asarray(dy)[after]
+    return dx, np.sum(dy) - np.sum(dx)
+
+
 PRIMITIVES: dict[str, Primitive] = {
     **{name: _unary(f) for name, f in UNARY.items()},
     "integer_pow": Primitive(_power, _integer_power_reverse),
@@ -349,6 +408,14 @@ PRIMITIVES: dict[str, Primitive] = {
     ),
     "dot_general": Primitive(_dot, _dot_reverse),
     "gather": Primitive(_gather, _gather_reverse),
+    "dynamic_slice": Primitive(
+        lambda params, x, *starts: x[_moving_slice(params, x, starts)], _dynamic_slice_reverse
+    ),
+    "stack": Primitive(
+        lambda params, *xs: np.stack(xs, axis=params["axis"]),
+        lambda params, inputs, y, dy: list(np.moveaxis(dy, params["axis"], 0)),
+    ),
+    "pad": Primitive(_pad, _pad_reverse),
     "conv_general_dilated": Primitive(convolution, convolution_reverse),
     "select_n": Primitive(
         lambda params, which, *cases: np.choose(np.asarray(which, int), cases), _select_reverse

@@ -74,6 +74,16 @@ CASES: dict[str, tuple[Any, ...]] = {
         f"conv_{i}": (conv(**options), *arrays) for i, (options, *arrays) in enumerate(CONVOLUTIONS)
     },
     "select_n": (lambda a, b: jnp.where(a > 0, a, b), X, P),
+    **{f.__name__: (f, X) for f in (jnp.tan, jnp.arctan, jnp.sinh, jnp.cosh, jnp.cbrt)},
+    "erfc": (jax.lax.erfc, X),
+    "lgamma": (jax.lax.lgamma, P),
+    "stack": (lambda a, b: jnp.stack([a, b], axis=1), X, P),
+    "pad": (lambda x: jax.lax.pad(x, 2.0, ((1, 0, 0), (-1, 2, 0), (0, -1, 1))), X),
+    "pad_by": (lambda x, by: jax.lax.pad(x, by, ((0, 2, 0), (0, 0, 0), (1, 0, 2))), X, P[0, 0, 0]),
+    "dynamic_slice": (
+        lambda x: sum(jax.lax.dynamic_slice(x, (i, 0, 3), (1, 3, 2)) for i in jnp.asarray([1, 9])),
+        X,
+    ),
     "gather": (lambda x: x[:, jnp.asarray([0, 2, 2])], X),
     "gather_pairs": (lambda x: x[jnp.asarray([0, 1, 1]), jnp.asarray([2, 0, 0])], X),
     "gather_outside": (lambda x: jnp.take(x, jnp.asarray([0, 9, -1]), axis=1, fill_value=2.0), X),

@@ -1,6 +1,6 @@
 """An alteration of a replay: a mistake at one place, as other rules for some operations."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -109,13 +109,13 @@ def without(i: int, factor: float = 0.0) -> Rule:
     return rule
 
 
-def with_operand(i: int, other: int) -> Rule:
-    """The rule with another value for operand i, in the gradient of the other operand."""
+def with_operand(i: int, other: int, of: Callable[[Any], Any] = np.asarray) -> Rule:
+    """The rule with (a function of) another value for operand i, in the other one's gradient."""
 
     def rule(op: Operation, replay: Replay, dy: Any) -> Any:
         cts = list(right_rule(op, replay, dy))
         inputs = replay.inputs_of(op)
-        inputs[i] = replay.values[other]
+        inputs[i] = of(replay.values[other])
         cts[1 - i] = right_rule(op, replay, dy, inputs)[1 - i]
         return cts
 

@@ -129,6 +129,25 @@ def _with_other_factors(
             does = "multiplies by a value of another place, not by this product's factor"
             made = Made("wrong_point", rules[ops[0].index], does, "the factor of the product", 6.4)
             yield applied(made, ops, places, rules)
+        squared = [_square_of(replay, op.inputs[i]) for op in ops]
+        if all(x is not None for x in squared):
+            rules = {
+                op.index: with_operand(i, x, np.abs)
+                for op, x in zip(ops, squared, strict=True)
+                if x is not None
+            }
+            does = "multiplies by |x| where this product has the factor x^2"
+            made = Made("wrong_derivative", rules[ops[0].index], does, "the square", 6.4)
+            yield applied(made, ops, places, rules)
+
+
+def _square_of(replay: Replay, number: int) -> int | None:
+    """The value x of which a value is the square, if it is one."""
+    op = replay.made_by.get(number)
+    if op is None or op.name not in ("square", "integer_pow", "mul"):
+        return None
+    square = op.params.get("y", 2) == 2 and (op.name != "mul" or op.inputs[0] == op.inputs[1])
+    return op.inputs[0] if square else None
 
 
 def _before(replay: Replay, number: int) -> list[int]:

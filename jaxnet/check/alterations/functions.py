@@ -75,7 +75,13 @@ def _leaking(slope: float) -> Slip:
 
 
 def _monomial(p: float, f: float) -> Slip:
-    return Slip(f"{f:g} x^{p:g}", lambda x: f * np.asarray(x, float) ** p)
+    return Slip(_said_monomial(p, f), lambda x: f * np.asarray(x, float) ** p)
+
+
+def _said_monomial(p: float, f: float) -> str:
+    """F x^p in words: "2 x", "x^3"."""
+    power = "" if p == 0 else "x" if p == 1 else f"x^{p:g}"
+    return " ".join(part for part in (f"{f:g}" if f != 1 or not power else "", power) if part)
 
 
 _SIGMOID = Function(
@@ -413,13 +419,15 @@ def power(n: float) -> Function:
         lambda x: np.asarray(x, float) ** n,
         lambda x: n * np.asarray(x, float) ** (n - 1),
         None,
-        f"{n:g} x^{n - 1:g}",
+        _said_monomial(n - 1, n),
         (
             *whole,
             *absolute,
             Slip("the sign of x", np.sign),
             Slip(f"{n:g} sign(x)", lambda x: n * np.sign(x)),
-            _at(f"{n:g} x^{n - 1:g} at the power itself", lambda y: n * y ** (n - 1), True),
+            _at(
+                f"{_said_monomial(n - 1, n)} at the power itself", lambda y: n * y ** (n - 1), True
+            ),
         ),
     )
 

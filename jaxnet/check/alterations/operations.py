@@ -65,7 +65,7 @@ LOOPED = ("dot_general", "conv_general_dilated", "gather", "reduce_sum", "broadc
 
 
 def _of_ends(op: Operation, replay: Replay) -> Iterator[Made]:
-    """The first or the last position along an axis, forgotten, as loops that end too early do."""
+    """Positions along an axis that are forgotten: the first or last one, or all but that one."""
     shape = np.shape(output_of(op, replay))
     with_bias = op.name == "add" and len({np.shape(x) for x in replay.inputs_of(op)}) > 1
     if len(shape) < 2 or not (op.name in LOOPED or with_bias):
@@ -81,9 +81,19 @@ def _of_ends(op: Operation, replay: Replay) -> Iterator[Made]:
             kept[(slice(None),) * axis + (which,)] = 0
             return right_rule(op, replay, kept)
 
+        def one(
+            op: Operation, replay: Replay, dy: Any, axis: int = axis, which: int = which
+        ) -> Any:
+            kept = np.zeros(np.shape(dy))
+            place = (slice(None),) * axis + (which,)
+            kept[place] = dy[place]
+            return right_rule(op, replay, kept)
+
         end = "first" if which == 0 else "last"
-        does = f"leaves out the {end} of the {shape[axis]} positions along axis {axis}"
-        yield Made("dropped_path", rest, f"{does} of {said_operation(op)}", "all of them", 6.6)
+        of = f"of the {shape[axis]} positions along axis {axis} of {said_operation(op)}"
+        yield Made("dropped_path", rest, f"leaves out the {end} {of}", "all of them", 6.6)
+        if shape[axis] > 2:
+            yield Made("dropped_path", one, f"takes the {end} {of} only", "all of them", 6.6)
 
 
 def _summed_forward(op: Operation, replay: Replay, dy: Any) -> Any:

@@ -157,6 +157,9 @@ def applied_functions(replay: Replay) -> list[Applied]:
         value = replay.values[y]
         if op.name in ("integer_pow", "square"):
             found.append(Applied(power(op.params.get("y", 2)), op.inputs[0], y, op))
+        exponent = _exponent(op, replay)
+        if exponent is not None:
+            found.append(Applied(power(exponent), op.inputs[0], y, op))
         if op.name == "mul" and op.inputs[0] == op.inputs[1]:
             found.append(Applied(power(2), op.inputs[0], y, op))
         for x in roots[y]:
@@ -164,6 +167,14 @@ def applied_functions(replay: Replay) -> list[Applied]:
             if function is not None:
                 found.append(Applied(function, x, y, op, inputs != [x]))
     return found
+
+
+def _exponent(op: Operation, replay: Replay) -> float | None:
+    """The exponent of a power x^n with one constant n, other than 0 and 1."""
+    if op.name != "pow" or op.inputs[1] in replay.moving:
+        return None
+    n = np.unique(np.asarray(replay.values[op.inputs[1]]))
+    return float(n[0]) if n.size == 1 and n[0] not in (0, 1) else None
 
 
 LINEAR = {"mul", "add", "add_any", "sub", "div", "neg", "convert_element_type", "copy"}
@@ -219,6 +230,8 @@ def _of_function(
 
         code = slip.code
         rank: float = 3 if slip.code == "wrong_derivative" else 2
+        if slip.of_output and f.name.startswith("the power"):  # a formula in x is likelier
+            rank = 3.5
         if a.composite:  # several operations: the whole is likelier than its parts
             rank -= 1.3
         if at_head and f.name.startswith(("the power", "the size")):

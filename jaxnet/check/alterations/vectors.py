@@ -11,7 +11,7 @@ import numpy as np
 
 from jaxnet.check.alterations.alteration import Alteration, Made, applied
 from jaxnet.check.alterations.places import Places, together
-from jaxnet.check.replay import Local, Operation, Replay
+from jaxnet.check.replay import Local, Operation, Replay, Rule
 
 Jacobian: TypeAlias = Callable[[Any, Any, Any, int], Any]
 """(x, y, dy, axis) -> dx, where y and dy keep the axis."""
@@ -213,6 +213,14 @@ VECTOR_FUNCTIONS = (
 )
 
 
+JACOBIANS: dict[str, Jacobian] = {
+    "softmax": lambda x, y, dy, axis: y * (dy - _sum(dy * y, axis)),
+    "the log-softmax": lambda x, y, dy, axis: dy - softmax(x, axis) * _sum(dy, axis),
+    "log sum exp": lambda x, y, dy, axis: dy * softmax(x, axis),
+}
+"""The right ones of softmax and its kin."""
+
+
 def _inner(x: Any, dy: Any, axis: int) -> Any:
     return _sum(x * dy, axis)
 
@@ -307,6 +315,53 @@ def of_vectors(replay: Replay, places: Places) -> Iterator[Alteration]:
                 rules = {a.op.index: jacobian_of(a, slip.dx) for a in group}
                 made = Made(slip.code, rules[group[0].op.index], slip.does, f.due, slip.rank)
                 yield applied(made, [a.op for a in group], places, rules)
+            yield from _misplaced(group, replay, places)
+
+
+def _misplaced(group: list[AppliedVector], replay: Replay, places: Places) -> Iterator[Alteration]:
+    """The right Jacobian of softmax or its kin at another value, or of the transpose."""
+    a = group[0]
+    ops, right = [a.op for a in group], JACOBIANS.get(a.function.name)
+    x = np.asarray(replay.values[a.x])
+    if right is None:
+        return
+    needs = f"{a.function.due}, at its own input"
+    for i in _other_inputs(a, replay) if len(group) == 1 else ():
+        rules: dict[int, Rule] = {a.op.index: _at_value(a, right, i)}
+        does = f"takes the derivative of {a.function.name} at a value of another place"
+        yield applied(Made("wrong_point", rules[a.op.index], does, needs, 5), ops, places, rules)
+    if x.ndim == 2 and x.shape[0] == x.shape[1]:
+
+        def turned(x: Any, y: Any, dy: Any, axis: int) -> Any:
+            return right(x, y, dy, axis).T
+
+        rules = {a.op.index: jacobian_of(a, turned) for a in group}
+        does = f"does not transpose back what comes through {a.function.name}"
+        made = Made("transpose", rules[a.op.index], does, "the axes of its input", 5)
+        yield applied(made, ops, places, rules)
+
+
+def _other_inputs(a: AppliedVector, replay: Replay) -> list[int]:
+    """Values that may be taken for the input: what it is the sum of, and others of its shape."""
+    x = np.asarray(replay.values[a.x])
+    op = replay.made_by.get(a.x)
+    parts = [] if op is None or op.name not in ("add", "sub", "mul", "div") else list(op.inputs)
+    near = sorted(replay.distinct.get(x.shape, []), key=lambda i: abs(i - a.y))[:16]
+    fitting = [i for i in dict.fromkeys([*parts, *near]) if i != a.x]
+    return [i for i in fitting if _fits(np.shape(replay.values[i]), x.shape)]
+
+
+def _fits(shape: tuple[int, ...], whole: tuple[int, ...]) -> bool:
+    return bool(shape) and np.broadcast_shapes(shape, whole) == whole
+
+
+def _at_value(a: AppliedVector, right: Jacobian, number: int) -> Local:
+    def rule(op: Operation, replay: Replay, dy: Any) -> dict[int, Any]:
+        other = np.broadcast_to(replay.values[number], np.shape(replay.values[a.x]))
+        y = np.asarray(a.function.value(other, a.axis))
+        return {a.x: right(other, y, np.reshape(dy, y.shape), a.axis)}
+
+    return rule
 
 
 def jacobian_of(a: AppliedVector, dx: Jacobian) -> Local:

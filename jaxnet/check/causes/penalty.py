@@ -17,7 +17,7 @@ def of_penalty(s: Subject, samples: list[Sample], k: int, close: float) -> Cause
     excess = [g - t for g, t in zip(given, true, strict=True)]
     for said, of, power in (("squared", lambda x: x, 2.0), ("absolute", np.sign, 1.0)):
         base = [of(x) for x in own]
-        c = common_factor(excess, base, 1e3 * close)
+        c = common_factor(excess, base, 10 * close)
         if c is None or abs(c) < 1e-12:
             continue
         due = _penalty_due(s, samples, k) if power == 2.0 else 0.0
