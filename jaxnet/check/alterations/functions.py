@@ -46,6 +46,14 @@ def _erf(x: Any) -> Any:
     return np.asarray(jax.lax.erf(np.asarray(x, np.float64)))
 
 
+def _digamma(x: Any) -> Any:
+    return np.asarray(jax.lax.digamma(np.asarray(x, np.float64)))
+
+
+def _gamma(x: Any) -> Any:
+    return np.exp(np.asarray(jax.lax.lgamma(np.asarray(x, np.float64))))
+
+
 def _bell(x: Any) -> Any:
     return np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi)
 
@@ -355,6 +363,62 @@ FUNCTIONS: tuple[Function, ...] = (
         None,
         "1 / (1 + x)",
         (Slip("1/x", lambda x: 1 / x), Slip("1 + x", lambda x: 1 + x)),
+    ),
+    Function(
+        "log gamma",
+        lambda x: np.asarray(jax.lax.lgamma(np.asarray(x, np.float64))),
+        _digamma,
+        None,
+        "digamma(x)",
+        (
+            Slip("log(x)", np.log),
+            Slip("log(x) - 1 / (2 x)", lambda x: np.log(x) - 0.5 / x),
+            Slip("log(x - 1)", lambda x: np.log(x - 1)),
+            Slip("log(x + 1)", lambda x: np.log(x + 1)),
+            _at("digamma at x + 1", lambda x: _digamma(x + 1)),
+            Slip("gamma'(x), without dividing by gamma(x),", lambda x: _gamma(x) * _digamma(x)),
+        ),
+    ),
+    Function(
+        "arctan",
+        np.arctan,
+        lambda x: 1 / (1 + x**2),
+        lambda y: np.cos(y) ** 2,
+        "1 / (1 + x^2)",
+        (
+            _at("1 / (1 + a^2) at the output a", lambda y: 1 / (1 + y**2), True),
+            Slip("1 + x^2", lambda x: 1 + x**2),
+            Slip("1 / (1 - x^2)", lambda x: 1 / (1 - x**2)),
+            Slip("1 / sqrt(1 - x^2)", lambda x: 1 / np.sqrt(1 - x**2)),
+            Slip("1 / cos(x)^2, tan's,", lambda x: 1 / np.cos(x) ** 2),
+        ),
+    ),
+    Function(
+        "log cosh",
+        lambda x: np.logaddexp(x, -x) - np.log(2),
+        np.tanh,
+        None,
+        "tanh(x)",
+        (
+            Slip("x", lambda x: x),
+            Slip("the sign of x", np.sign),
+            Slip("1 - tanh(x)^2", lambda x: 1 - np.tanh(x) ** 2),
+            Slip("1 / cosh(x)", lambda x: 1 / np.cosh(x)),
+            Slip("sinh(x)", np.sinh),
+        ),
+    ),
+    Function(
+        "x / (1 + |x|)",
+        lambda x: x / (1 + np.abs(x)),
+        lambda x: 1 / (1 + np.abs(x)) ** 2,
+        lambda y: (1 - np.abs(y)) ** 2,
+        "1 / (1 + |x|)^2",
+        (
+            Slip("1 / (1 + |x|)", lambda x: 1 / (1 + np.abs(x))),
+            Slip("1 / (1 + x)^2", lambda x: 1 / (1 + x) ** 2),
+            Slip("sign(x) / (1 + |x|)^2", lambda x: np.sign(x) / (1 + np.abs(x)) ** 2),
+            _at("1 / (1 + |a|)^2 at the output a", lambda y: 1 / (1 + np.abs(y)) ** 2, True),
+        ),
     ),
     Function(
         "the size",

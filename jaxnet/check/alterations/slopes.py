@@ -11,6 +11,7 @@ from jaxnet.check.alterations.alteration import Alteration, row_means
 from jaxnet.check.alterations.functions import Function, power, recognised
 from jaxnet.check.alterations.losses import head_place
 from jaxnet.check.alterations.places import Counterparts, Places, runs, same_line
+from jaxnet.check.primitives import UNARY
 from jaxnet.check.replay import Local, Operation, Replay, Rule
 
 
@@ -183,10 +184,7 @@ LINEAR = {"mul", "add", "add_any", "sub", "div", "neg", "convert_element_type", 
 CONSTANT_SLOPE = LINEAR - {"mul", "div"}
 
 
-ELEMENTWISE = LINEAR | {
-    *("exp", "log", "log1p", "expm1", "tanh", "logistic", "sqrt", "rsqrt", "square", "sin", "cos"),
-    *("abs", "erf", "erfc", "integer_pow", "pow", "max", "min", "select_n", "cbrt", "tan", "atan"),
-}
+ELEMENTWISE = LINEAR | set(UNARY) | {"integer_pow", "pow", "max", "min", "select_n"}
 
 
 def _entry_by_entry(op: Operation, replay: Replay) -> bool:

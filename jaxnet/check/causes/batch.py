@@ -1,35 +1,88 @@
 """Gradients of a part of the batch."""
 
+from itertools import combinations
 from typing import Any
 
+import jax
 import numpy as np
 
 from jaxnet.check.causes.cause import Cause
 from jaxnet.check.causes.relations import batch_size
 from jaxnet.check.replay import Operation, Replay, Rule, altered_gradient, right_rule
-from jaxnet.check.search import replays_of, same
+from jaxnet.check.search import same
+from jaxnet.check.truth import TruthAt
 from jaxnet.check.witness import Sample, Subject
+
+MOST = 2000
+"""Rows times parameters up to which a loss is differentiated with every row by itself."""
 
 
 def of_partial_batch(
-    s: Subject, samples: list[Sample], left: list[int], close: float
+    s: Subject,
+    samples: list[Sample],
+    true: TruthAt,
+    left: list[int],
+    close: float,
+    replays: list[Replay] | None,
 ) -> Cause | None:
     """The gradient of some rows of the batch only: the weights of the rows, by least squares."""
     n = batch_size(s)
-    if s.closed is None or not 2 <= n <= 64:
-        return None
-    replays = replays_of(s, samples)
-    if replays is None:
+    if not 2 <= n <= 64:
         return None
     columns, target = [], []
-    for replay, sample in zip(replays, samples, strict=True):
-        rows = row_gradients(replay, n)
+    for i, sample in enumerate(samples):
+        rows = None if replays is None else row_gradients(replays[i], n)
+        rows = rows or rows_alone(s, sample, true, n)
         if rows is None:
             return None
         flat = [np.concatenate([row[k].ravel() for k in left]) for row in rows]
         columns.append(np.stack(flat, axis=1))
         target.append(np.concatenate([np.asarray(sample.given[k]).ravel() for k in left]))
     a, b = np.concatenate(columns), np.concatenate(target)
+    weights = _of_a_range(a, b, close)
+    if weights is None:
+        weights = _of_any_rows(a, b, close)
+    if weights is None:
+        return None
+    used = weights != 0
+    rows_used = np.flatnonzero(used)
+    said = (
+        f"row {rows_used[0]}"
+        if len(rows_used) == 1
+        else f"rows {rows_used[0]} to {rows_used[-1]}"
+        if len(rows_used) == rows_used[-1] - rows_used[0] + 1
+        else f"{len(rows_used)} rows"
+    )
+    weight = float(weights[used][0])
+    return Cause(
+        "partial_batch",
+        tuple(left),
+        f"The gradient is that of {said} of the {n} rows of the batch only, times {weight:.4g}.",
+        "Go over all rows.",
+        {"rows": float(len(rows_used)), "of": float(n), "weight": weight},
+    )
+
+
+def _of_a_range(a: np.ndarray, b: np.ndarray, close: float) -> np.ndarray | None:
+    """The weights of the rows, if they are the same in a range of them and 0 elsewhere.
+
+    The last column of a is what belongs to no row.
+    """
+    n, rest = a.shape[1] - 1, b - a[:, -1]
+    sums = np.cumsum(np.column_stack([np.zeros(len(a)), a[:, :-1]]), axis=1)
+    for i, j in combinations(range(n + 1), 2):
+        rows = sums[:, j] - sums[:, i]
+        if j - i == n or not rows.any():
+            continue
+        c = float(rest @ rows / (rows @ rows))
+        if c and same(c * rows + a[:, -1], b, 10 * close):
+            return np.where((np.arange(n) >= i) & (np.arange(n) < j), c, 0.0)
+    return None
+
+
+def _of_any_rows(a: np.ndarray, b: np.ndarray, close: float) -> np.ndarray | None:
+    """The same for rows that do not stand together, by least squares."""
+    n = a.shape[1] - 1
     if a.shape[0] < n + 1:
         return None
     # Without a penalty its column is 0, and so is its weight.
@@ -40,22 +93,29 @@ def of_partial_batch(
     used = np.abs(weights) > 1e-3 * np.abs(weights).max()
     if used.all() or not np.allclose(weights[used], weights[used][0], rtol=1e-2):
         return None
-    rows_used = np.flatnonzero(used)
-    said = (
-        f"row {rows_used[0]}"
-        if len(rows_used) == 1
-        else f"rows {rows_used[0]} to {rows_used[-1]}"
-        if len(rows_used) == rows_used[-1] - rows_used[0] + 1
-        else f"{len(rows_used)} rows"
-    )
-    return Cause(
-        "partial_batch",
-        tuple(left),
-        f"The gradient is that of {said} of the {n} rows of the batch only, "
-        f"times {float(weights[used][0]):.4g}.",
-        "Go over all rows.",
-        {"rows": float(len(rows_used)), "of": float(n), "weight": float(weights[used][0])},
-    )
+    return np.where(used, weights, 0.0)
+
+
+def rows_alone(s: Subject, sample: Sample, true: TruthAt, n: int) -> list[list[np.ndarray]] | None:
+    """The gradient with each row of the batch by itself, and what is not the mean of these.
+
+    None if the loss does not take single rows, or if it takes too long.
+    """
+    if n * sum(leaf.size for leaf in sample.true) > MOST:
+        return None
+    rows = []
+    for i in range(n):
+        args = tuple(jax.tree.map(lambda a, i=i: _row(a, n, i), arg) for arg in s.args)
+        try:
+            rows.append(true.at(sample.params, args).leaves)
+        except Exception:  # of other people's code: the first axis is no batch
+            return None
+    means = [np.mean(leaves, axis=0) for leaves in zip(*rows, strict=True)]
+    return [*rows, [t - m for t, m in zip(sample.true, means, strict=True)]]
+
+
+def _row(a: Any, n: int, i: int) -> Any:
+    return a[i : i + 1] if np.ndim(a) and np.shape(a)[0] == n else a
 
 
 def row_gradients(replay: Replay, n: int) -> list[list[np.ndarray]] | None:

@@ -138,7 +138,7 @@ def _of_the_whole(
 ) -> list[Cause]:
     """Relations of all wrong leaves together."""
     whole = (
-        of_partial_batch(s, samples, left, close)
+        of_partial_batch(s, samples, true, left, close, replays)
         or of_stale(s, samples, true, left, close, replays)
         or of_quotient(samples, true, left, close, s.rounding)
     )

@@ -45,7 +45,32 @@ def of_penalty(s: Subject, samples: list[Sample], k: int, close: float) -> Cause
             f"{'2 c w' if power == 2.0 else 'c sign(w)'}.",
             {"found": found, "due": due},
         )
-    return None
+    return _at_each_use(s, k, excess, own, close)
+
+
+def _at_each_use(
+    s: Subject, k: int, excess: list[np.ndarray], own: list[np.ndarray], close: float
+) -> Cause | None:
+    """A penalty added wherever a row of a table is used: each row has its own coefficient."""
+    if own[0].ndim < 2 or own[0].shape[0] < 2 or own[0][0].size < 2:
+        return None
+    size = max(float(np.abs(e).max(initial=0)) for e in excess)
+    rows = []
+    for i in range(len(own[0])):
+        off = [e[i] for e in excess]
+        c = common_factor(off, [x[i] for x in own], 10 * close)
+        if c is None:
+            return None
+        rows.append(0.0 if all((np.abs(e) <= 10 * close * size).all() for e in off) else c)
+    return Cause(
+        "regularization",
+        (k,),
+        f"The gradient is off by a multiple of the parameters that is another one in each row of "
+        f"{said_name(s, k)}, from {min(rows):.6g} to {max(rows):.6g}: a penalty that is added at "
+        "each use of a row.",
+        "Add the penalty once, after the sum over the uses.",
+        {"smallest": min(rows), "largest": max(rows)},
+    )
 
 
 def _penalty_due(s: Subject, samples: list[Sample], k: int) -> float:

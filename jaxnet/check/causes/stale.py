@@ -17,6 +17,9 @@ MOST_STAGES = 400
 MOST_LEAVES = 8
 """Right leaves that may, each by itself, have been changed before the others' gradients."""
 
+MOST_BY_DIFFERENCES = 60
+"""The same for a loss that JAX cannot trace."""
+
 LAST = 4
 """Stages that the step is found by: the last ones, where most has moved."""
 
@@ -43,7 +46,8 @@ def of_stale(
     replays: list[Replay] | None,
 ) -> Cause | None:
     """The gradient at parameters that a step has already changed, some or all of them."""
-    if s.closed is None or replays is None:
+    count = sum(leaf.size for leaf in samples[0].true)
+    if s.closed is None and count > MOST_BY_DIFFERENCES:
         return None
     size = max(float(np.abs(samples[0].true[k]).max(initial=0)) for k in left)
     sizes = [leaf.size for leaf in samples[0].true]
@@ -91,7 +95,11 @@ def _flat_given(sample: Sample) -> np.ndarray:
 
 
 def _ways(
-    s: Subject, samples: list[Sample], true: TruthAt, replays: list[Replay], left: list[int]
+    s: Subject,
+    samples: list[Sample],
+    true: TruthAt,
+    replays: list[Replay] | None,
+    left: list[int],
 ) -> dict[str, Way]:
     """In which order the parameters may have been changed."""
     sizes = [leaf.size for leaf in samples[0].true]
@@ -113,7 +121,7 @@ def _ways(
             stage == stages[0],
         )
 
-    def on_the_way_back(moved: list[int]) -> Way:
+    def on_the_way_back(moved: list[int], replays: list[Replay]) -> Way:
         def at(point: int, rate: float) -> np.ndarray:
             rules = _with_moved_weights(replays[point], samples[point], rate, moved)
             return _flat(altered_gradient(replays[point], rules))
@@ -122,16 +130,17 @@ def _ways(
 
     ways = {
         "all of them were changed before": Way(step_ahead, step_ahead, none),
-        "the backward pass used weights that were changed on the way": on_the_way_back(
-            list(range(len(sizes)))
-        ),
         "each leaf was changed before the next one's gradient": one_by_one(leaf),
         "each leaf was changed before the gradient of the one in front of it": one_by_one(
             leaf.max() - leaf
         ),
     }
-    for k in [k for k in range(len(sizes)) if k not in left][:MOST_LEAVES]:
-        ways[f"the backward pass used {s.names[k]} after it was changed"] = on_the_way_back([k])
+    if replays is not None:
+        said = "the backward pass used weights that were changed on the way"
+        ways[said] = on_the_way_back(list(range(len(sizes))), replays)
+        for k in [k for k in range(len(sizes)) if k not in left][:MOST_LEAVES]:
+            said = f"the backward pass used {s.names[k]} after it was changed"
+            ways[said] = on_the_way_back([k], replays)
     if len(entry) <= MOST_STAGES:
         ways["each number was changed before the next one's gradient"] = one_by_one(entry)
     return ways
