@@ -40,7 +40,7 @@ def descend(model: models.Model, x: Any, y: Any, step: float, steps: int) -> Any
 
     def one(params: Any) -> Any:
         loss, grads = model.value_and_grad(params, (x, y))
-        params = jax.tree.map(lambda p, g: p - step * g, params, grads)
+        params = study.stepped(params, grads, step)
         return params, (loss, params[0])
 
     return study.descend(one, model.init(jax.random.key(0)), steps)[1]
