@@ -93,7 +93,7 @@ def run(quick: bool) -> study.Study:
         for name, end in (("jaxnet", ours.params), ("SciPy", scipy_end)):
             accuracy = train.accuracy(model, end, held_out)
             numbers.append(study.at_least(f"{name}, {case}: held-out accuracy", 0.95, accuracy))
-        off = np.abs(ratios[1:6] - 1).max()
+        off = np.abs(ratios - 1)[1:6].max()
         numbers.append(study.at_most(f"{case}: costs 1 to 5 off SciPy's", 0.02, off))
         numbers.append(study.at_most(f"{case}: last cost over SciPy's", 1.2, ratios[-1]))
         if case == cured:
@@ -110,8 +110,8 @@ def run(quick: bool) -> study.Study:
     zeros = [{"w": np.zeros((x.shape[1], 10)), "b": np.zeros(10)}]
     ask = partial(check.training, study.loss_of(models.softmax_regression(x.shape[1], 10)), zeros)
     for shown, zero, code in (("0 as 10", 10, "label_mismatch"), ("0 as 0", 0, "ok")):
-        labels = np.where(t[:, 0] == 1, zero, t.argmax(axis=1))
-        doctors[f"labels that keep {shown}"] = code, partial(ask, (x, labels), learning_rate=0.1)
+        some = x[:300], np.where(t[:300, 0] == 1, zero, t[:300].argmax(axis=1))
+        doctors[f"labels that keep {shown}"] = code, partial(ask, some, learning_rate=0.1)
     pictures = {
         "Cost per iteration, jaxnet beside SciPy from the same starts.": plot.curves(
             costs, x_label="iteration", y_label="cost J", log_y=True

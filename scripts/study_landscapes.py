@@ -8,8 +8,8 @@ valley, and it is flat: the sigmas saturate and the way gets slow, not wrong.
 The fault: to trust one start. A ball that rolls down a curve ends in the minimum whose basin it
 starts in; x^2 / 20 + sin 3x has nine of them between -9 and 9, and only one is the lowest. The
 3-4-1 network for XOR looks harmless: gradient descent at alpha = 10 solves it from every one of
-hundreds of starts. BFGS and L-BFGS, so much faster, solve it from two in three: first long steps
-carry the others to where sigmas are saturated, and one row stays at 1/2 for good.
+hundreds of starts. BFGS and L-BFGS, so much faster, solve it from about seven in ten: first
+long steps carry the others to where sigmas are saturated, and a row is at 1/2 for good.
 
 The cure is more starts, or another method.
 """

@@ -73,9 +73,9 @@ def loss(weights: Any, x: Any, y: Any) -> Any:
 def printed(hidden: int, alpha: float, iteration: int, known: str, error: Any) -> study.Number:
     """A number of the table against its printed digits, or as near as it can be."""
     what = f"H = {hidden}, alpha = {alpha:g}, iteration {iteration:,}"
-    if alpha >= 100:
+    if iteration and alpha >= 100:
         return study.near(what, float(known), error, 1e-8)
-    if (hidden, alpha) == (32, 10):
+    if iteration and (hidden, alpha) == (32, 10):
         return study.close(what, float(known), error, 1e-2)
     return study.same(what, known, f"{error:.12g}")
 
@@ -106,7 +106,7 @@ def run(quick: bool) -> study.Study:
     iterations = [f"{k}0k" if k else "0" for k in range(chunks)]
     weights = [f"{s}{i}" for s, size in (("a", 12), ("b", 4)) for i in range(size)]
     pictures = {
-        "Step size against training time.": plot.heat_map(
+        "Step size against time. 32 units at alpha = 10 agree to 1 % only.": plot.heat_map(
             errors, alphas, iterations,
             title="XOR", row_label="alpha", column_label="iteration", value_label="mean |l2 - y|",
         ),
