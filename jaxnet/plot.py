@@ -113,7 +113,7 @@ def curves(
             i = names.index(name)
             axis.plot(
                 x, y, color=f"C{i}", label=name, linewidth=1.2 + 1.8 * (1 - (i + 1) / len(names)),
-                linestyle=("-", (0, (4, 4)), (0, (1, 7)))[min(covered, 2)],
+                linestyle=("-", (0, (4, 4)), (0, (1.5, 3)))[min(covered, 2)],
             )  # fmt: skip
             drawn.append((x, y))
         for style, (name, at) in zip(cycle((":", "--", "-.")), (marks or {}).items(), strict=False):

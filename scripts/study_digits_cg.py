@@ -12,7 +12,7 @@ eps, uniform on (-eps, eps), was meant; eps = 0.12. The sum over 400 inputs that
 is then large in every hidden unit: all give 0.999 for every digit, their slope is 0.001, and all
 outputs are near 1. In the report the cost crept from 15.4412 to 15.4412 and the optimizer gave up.
 Here the first line search settles the outputs' biases, and then the cost stays at 3.27, that of
-saying "one in ten" to every digit.
+saying "one in ten" to every digit, for ten iterations.
 
 A second trap: the labels keep the digit 0 as class 10, one too far for classes counted from 0.
 
