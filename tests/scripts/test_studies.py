@@ -36,7 +36,7 @@ SHOWN = {
     "one_neuron": 3,
     "or_gate": 16,
     "two_layer_net": 22,
-    "squared_features": 23,
+    "squared_features": 26,
     "digits_cg": 11,
     "two_matrices": 11,
     "mnist_backprop": 4,
