@@ -84,13 +84,13 @@ def run(quick: bool) -> study.Study:
         decisions[side] = {name: decided for name, (_, _, decided) in walks.items()}
         for name, rows in ((a, 1), (b, 1), (c, 4), (gradient, 4)):
             what = f"{name}, {side}: rows right at the end"
-            numbers.append(study.same(what, rows, 4 * decisions[side][name][-1]))
+            numbers.append(study.same(what, rows, int(4 * decisions[side][name][-1])))
         for name in (a, b):
             rise = np.diff(walks[name][0], axis=0).max()
             numbers.append(study.at_most(f"{name}, {side}: largest rise of a weight", 0.0, rise))
     for name, rate, rows in ((gradient, 0.03, 3), (cure, 0.1, 4)):
         what = f"lr {rate}, bad weights: rows right after 50 epochs"
-        numbers.append(study.same(what, rows, 4 * decisions[bad][name][50]))
+        numbers.append(study.same(what, rows, int(4 * decisions[bad][name][50])))
 
     ask = partial(check.gradient, loss)
     doctors = {

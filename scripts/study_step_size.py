@@ -15,7 +15,8 @@ The table is met digit by digit where descent is calm. For H = 4 and alpha = 100
 for H = 32 and alpha = 10 only to 1 %: the first iterations amplify the rounding of a sum in another
 order. How often the update of each weight turned back says how rough the way was.
 
-The cure: alpha where the error falls fastest and the weights do not yet swing, here 1 to 10.
+The cure: an alpha at which the error falls fast and the weights do not yet swing, here 1; 10 gets
+lower still, on a rough way.
 """
 
 import sys

@@ -116,7 +116,7 @@ def run(quick: bool) -> study.Study:
         "the gradient without 1 / N, reg = 0": ("scale", lambda: sick),
         "the right gradient, reg = 0.05": ("ok", partial(ask, backward, params, x, y, 0.05)),
     }
-    caption = "Training begins on a plateau. A rate of 0.001 shrinks before it is left."
+    caption = "Training begins on a plateau; a rate of 0.001 shrinks too soon to leave it."
     figure = plot.training_curves(histories, title="The bundled digits, 64-50-10")
     return study.Study(numbers, doctors, {caption: figure})
 
