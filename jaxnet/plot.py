@@ -54,7 +54,7 @@ def training_curves(
             axes[1].plot(history["step"], history["validation_accuracy"], **dashed)
     losses = [h[k] for h in histories.values() for k in ("loss", "validation_loss") if k in h]
     if all(np.nanmin(loss, initial=np.inf) > 0 for loss in losses):
-        axes[0].set_yscale("log")
+        _logarithmic(axes[0].yaxis)
     axes[0].set_ylabel("loss")
     if with_accuracy:
         axes[1].set_ylabel("accuracy")
@@ -82,7 +82,8 @@ def curves(
 ) -> "Figure":
     """Curves in panels side by side, on the same scales: a fault beside its cure.
 
-    A name that is in several panels has the same colour in each. Infinity and NaN end a curve.
+    A name that is in several panels has the same colour in each. Infinity and NaN end a curve. One
+    that lies on another is dashed, so that both are seen.
 
     Args:
         panels: Curves by their name, by the heading of the panel.
@@ -103,23 +104,31 @@ def curves(
     figure, axes = _panels("curves", panels, title)
     names = list(dict.fromkeys(name for panel in panels.values() for name in panel))
     for axis, panel in zip(axes, panels.values(), strict=True):
+        drawn: list[tuple[np.ndarray, np.ndarray]] = []
         for name, curve in panel.items():
             pair = curve if isinstance(curve, tuple) else (np.arange(np.size(curve)), curve)
             x, y = (np.asarray(part, float) for part in pair)
             y = np.where(np.isfinite(y), y, np.nan)
+            covered = sum(np.array_equal(x, a) and _one_line(y, b) for a, b in drawn)
             i = names.index(name)
-            width = 1.2 + 1.8 * (
-                1 - (i + 1) / len(names)
-            )  # one that covers another lets it be seen
-            axis.plot(x, y, color=f"C{i}", label=name, linewidth=width)
+            axis.plot(
+                x, y, color=f"C{i}", label=name, linewidth=1.2 + 1.8 * (1 - (i + 1) / len(names)),
+                linestyle=("-", (0, (4, 4)), (0, (1.5, 3)))[min(covered, 2)],
+            )  # fmt: skip
+            drawn.append((x, y))
         for style, (name, at) in zip(cycle((":", "--", "-.")), (marks or {}).items(), strict=False):
             axis.axvline(at, color="0.3", linestyle=style, linewidth=1, label=name)
         axis.set_xlabel(x_label)
-        axis.set_xscale("log" if log_x else "linear")
-        axis.set_yscale("log" if log_y else "linear")
+        if not log_x and all(np.all(x == np.rint(x)) for x, _ in drawn):
+            axis.xaxis.get_major_locator().set_params(integer=True)
         axis.grid(alpha=0.3)
         if len(names) > 1 or marks:
             axis.legend(fontsize="small")
+    for axis in axes:  # after all of them are drawn, as they share the vertical scale
+        if log_x:
+            _logarithmic(axis.xaxis)
+        if log_y:
+            _logarithmic(axis.yaxis)
     axes[0].set_ylabel(y_label)
     return figure
 
@@ -166,7 +175,7 @@ def heat_map(
         axis.set_xlabel(column_label)
         for (i, j), number in np.ndenumerate(table):
             color = "white" if scale(number) > 0.55 else "black"
-            axis.text(j, i, f"{number:.2g}", ha="center", va="center", color=color, fontsize=8)
+            axis.text(j, i, f"{number:.3g}", ha="center", va="center", color=color, fontsize=8)
     axes[0].set_ylabel(row_label)
     figure.colorbar(image, ax=axes, label=value_label)
     return figure
@@ -224,6 +233,8 @@ def surface(
         axis.set_ylabel(y_label)
         axis.locator_params(axis="both", nbins=5)
     space.set_zlabel(z_label)
+    for side in (space.xaxis, space.yaxis, space.zaxis):
+        side.labelpad = 8
     space.set_box_aspect(None, zoom=0.85)
     return figure
 
@@ -338,6 +349,20 @@ def save(figure: "Figure", path: str | os.PathLike[str]) -> None:
         figure.savefig(temporary, dpi=150)
 
 
+def _logarithmic(axis: Any) -> None:
+    """Make an axis logarithmic; its numbers are plain if they span less than a decade."""
+    axis.axes.set(**{f"{axis.axis_name}scale": "log"})
+    low, high = axis.get_view_interval()
+    if high < 10 * low:
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_formatter("{x:g}")
+
+
+def _one_line(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether two curves are hardly to be told apart, in a picture with either scale."""
+    return bool(np.allclose(a, b, rtol=0.02, atol=0, equal_nan=True))
+
+
 def _figure(width: float, title: str, height: float = 4.4) -> "Figure":
     figure: Figure = require("matplotlib.figure", "plot").Figure(
         figsize=(width, height), layout="constrained"
@@ -351,7 +376,8 @@ def _panels(who: str, panels: Mapping[str, Any], title: str) -> "tuple[Figure, l
     """A figure with a panel for each entry, under its heading."""
     if not panels:
         raise ValueError(f"{who}: at least one panel is due, got none")
-    figure = _figure(6.5 if len(panels) == 1 else 5.2 * len(panels), title)
+    width = {1: 6.5, 2: 10.4}.get(len(panels), 4.2 * len(panels))
+    figure = _figure(width, title)
     axes = list(figure.subplots(1, len(panels), squeeze=False, sharey=True)[0])
     for axis, heading in zip(axes, panels, strict=True):
         axis.set_title(heading, fontsize="medium")

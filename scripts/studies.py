@@ -128,7 +128,8 @@ def page(records: dict[str, dict[str, Any]]) -> str:
         f"<title>jaxnet: the studies</title><style>{STYLE}</style>"
         "<h1>The studies</h1><p>Nine small learning problems that people brought to a forum, a "
         "course or a report: what went wrong, what the doctors say, the cure, and the numbers that "
-        f"are known.</p><nav>{links}</nav>"
+        "are known. A red bar marks what a doctor says of a fault, a green one what it "
+        f"finds right.</p><nav>{links}</nav>"
         + "".join(section(name, record) for name, record in records.items())
         + f"<p class=shown>JAX {first['jax']} on {html.escape(first['device'])}</p></html>\n"
     )

@@ -24,7 +24,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from jaxnet import plot, saved
+from jaxnet import models, plot, saved
 from jaxnet.check import Report
 from jaxnet.files import replacing
 
@@ -47,7 +47,15 @@ def near(what: str, known: float, measured: Any, tolerance: float) -> Number:
     known, tolerance, value = float(known), float(tolerance), float(measured)
     ok = abs(value - known) <= tolerance  # never for NaN
     shown = f"{value:.{significant(known, tolerance)}g}"
-    return Number(what, f"{known:.12g}", shown, f"{tolerance:.1g}", ok)
+    return Number(what, f"{known:.12g}", shown, f"{tolerance:.2g}", ok)
+
+
+def all_near(what: str, known: Any, measured: Any, tolerance: float) -> list[Number]:
+    """An array of numbers that must come out; `what` has a {} for each index of an entry."""
+    known, measured = np.asarray(known), np.asarray(measured)
+    if known.shape != measured.shape:
+        raise ValueError(f"{what}: shapes {known.shape} and {measured.shape} differ")
+    return [near(what.format(*i), k, measured[i], tolerance) for i, k in np.ndenumerate(known)]
 
 
 def close(what: str, known: float, measured: Any, relative: float) -> Number:
@@ -78,6 +86,16 @@ def named(what: str, code: str, report: Report) -> Number:
     return same(f"the doctor on {what}", code, report.findings[0].code if report.findings else "ok")
 
 
+def loss_of(model: models.Model) -> Callable[[Any, Any, Any], Any]:
+    """A model's loss as the doctors take it, of parameters, inputs and targets."""
+    return lambda params, x, t: model.loss(params, (x, t))
+
+
+def stepped(params: Any, grads: Any, rate: float) -> Any:
+    """The parameters after a step of plain gradient descent, in NumPy or in JAX."""
+    return jax.tree.map(lambda p, g: p - rate * g, params, grads)
+
+
 def descend(step: Callable[[Any], tuple[Any, Any]], start: Any, length: int) -> tuple[Any, Any]:
     """Repeat `value, record = step(value)` in one compiled program.
 
@@ -89,6 +107,17 @@ def descend(step: Callable[[Any], tuple[Any, Any]], start: Any, length: int) -> 
         return jax.lax.scan(lambda value, _: step(value), start, length=length)
 
     return tuple(jax.device_get(jax.jit(run)(start)))
+
+
+def descent(
+    loss: Callable[[Any], Any], gradient: Callable[[Any], Any], start: Any, rate: float, steps: int
+) -> tuple[Any, Any]:
+    """Plain gradient descent in one compiled program.
+
+    Returns:
+        The last parameters, and the loss before every step.
+    """
+    return descend(lambda p: (stepped(p, gradient(p), rate), loss(p)), start, steps)
 
 
 def significant(known: float, tolerance: float) -> int:
@@ -106,8 +135,9 @@ class Study(NamedTuple):
     """What a study gives.
 
     `numbers` is the table. `doctors` has, by what the doctor is shown, the word that it must say
-    and how it is asked; a quick study asks about the first alone. `pictures` has each figure by
-    its caption; `models` has trained models to keep, by their name.
+    and how it is asked, from the first fault to the last cure; a quick study asks about these two
+    alone. `pictures` has each figure by its caption; `models` has trained models to keep, by their
+    name.
     """
 
     numbers: Sequence[Number]
@@ -139,7 +169,8 @@ def main(
     began = time.perf_counter()
     with jax.enable_x64(double):
         result = run(options.quick)
-        asked = list(result.doctors.items())[: 1 if options.quick else None]
+        doctors = list(result.doctors.items())
+        asked = [*doctors[:1], *doctors[-1:]] if options.quick else doctors
         reports = {shown: (code, ask()) for shown, (code, ask) in asked}
     seconds = time.perf_counter() - began
     words = [named(shown, *said) for shown, said in reports.items()]

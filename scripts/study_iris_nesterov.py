@@ -78,7 +78,7 @@ def gradient_checks(params: Any, one: Any) -> list[study.Number]:
     """The gradient by hand on one row against SciPy's differences and central ones."""
     flat, tree = ravel_pytree(params)
     value = jax.jit(lambda v: MODEL.loss(tree(v), one))
-    hand = np.asarray(ravel_pytree(MODEL.value_and_grad(params, one)[1])[0])
+    hand = np.asarray(ravel_pytree(jax.jit(MODEL.value_and_grad)(params, one)[1])[0])
     forward = np.abs(hand - approx_fprime(np.asarray(flat), value)).max()
     central = np.abs(hand - check.central_differences(value, flat)).max()
     return [

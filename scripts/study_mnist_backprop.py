@@ -17,7 +17,7 @@ guessing.
 The cure is the recursion above. (Another minibatch size, say 8, would have given it away.)
 
 MNIST is read from the folder with its four IDX files that JAXNET_MNIST names. Without it, and in
-the quick form, the study takes the bundled 8x8 digits, on which fault and cure look the same.
+the quick form, the study takes the bundled 8x8 digits, which show fault and cure as well.
 """
 
 import os

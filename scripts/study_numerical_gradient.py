@@ -85,28 +85,22 @@ def one_by_one(p: Any) -> Any:
     return tree((x - jax.lax.fori_loop(0, x.size, change, x)) / STEP)
 
 
-def descend(gradient: Any, step: float) -> Any:
-    """The loss before every iteration."""
-
-    def one(p: Any) -> Any:
-        return jax.tree.map(lambda p, g: p - step * g, p, gradient(p)), loss(p)
-
-    return study.descend(one, point(), ITERATIONS)[1]
-
-
 def run(quick: bool) -> study.Study:
     """Both faults and the cure."""
     faults = {"turned round": turned_round, "one by one": one_by_one, "at once": at_once}
-    at_half = {name: descend(gradient, STEP) for name, gradient in faults.items()}
-    cured = {"at once": descend(at_once, STEP / 10), "jax.grad": descend(jax.grad(loss), STEP / 10)}
+    cures = {"at once": at_once, "jax.grad": jax.grad(loss)}
+    start = point()
+    at_half, cured = (
+        {name: study.descent(loss, g, start, rate, ITERATIONS)[1] for name, g in gradients.items()}
+        for gradients, rate in ((faults, STEP), (cures, STEP / 10))
+    )
     # Off the kink of ReLU, on which the row of zeros puts all hidden units.
-    p = point()
-    p["b1"] = p["b1"] + 0.1
+    p = start | {"b1": start["b1"] + 0.1}
     doctors = {
         f"differences {name}": (code, partial(check.gradient, loss, gradient, p))
         for (name, gradient), code in zip(faults.items(), ("sign", "stale", "ok"), strict=True)
     }
-    train = partial(check.training, cross_entropy, point(), (ROWS, np.eye(10)), steps=ITERATIONS)
+    train = partial(check.training, cross_entropy, start, (ROWS, np.eye(10)), steps=ITERATIONS)
     doctors |= {
         "a run along +g, as the turned differences make it": (
             "ascent", partial(train, learning_rate=STEP, direction=lambda g: g)

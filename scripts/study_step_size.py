@@ -15,7 +15,8 @@ The table is met digit by digit where descent is calm. For H = 4 and alpha = 100
 for H = 32 and alpha = 10 only to 1 %: the first iterations amplify the rounding of a sum in another
 order. How often the update of each weight turned back says how rough the way was.
 
-The cure: alpha where the error falls fastest and the weights do not yet swing, here 1 to 10.
+The cure: an alpha at which the error falls fast and the weights do not yet swing, here 1; 10 gets
+lower still, on a rough way.
 """
 
 import sys
@@ -73,9 +74,9 @@ def loss(weights: Any, x: Any, y: Any) -> Any:
 def printed(hidden: int, alpha: float, iteration: int, known: str, error: Any) -> study.Number:
     """A number of the table against its printed digits, or as near as it can be."""
     what = f"H = {hidden}, alpha = {alpha:g}, iteration {iteration:,}"
-    if alpha >= 100:
+    if iteration and alpha >= 100:
         return study.near(what, float(known), error, 1e-8)
-    if (hidden, alpha) == (32, 10):
+    if iteration and (hidden, alpha) == (32, 10):
         return study.close(what, float(known), error, 1e-2)
     return study.same(what, known, f"{error:.12g}")
 
@@ -106,7 +107,7 @@ def run(quick: bool) -> study.Study:
     iterations = [f"{k}0k" if k else "0" for k in range(chunks)]
     weights = [f"{s}{i}" for s, size in (("a", 12), ("b", 4)) for i in range(size)]
     pictures = {
-        "Step size against training time.": plot.heat_map(
+        "Step size against time. 32 units at alpha = 10 agree to 1 % only.": plot.heat_map(
             errors, alphas, iterations,
             title="XOR", row_label="alpha", column_label="iteration", value_label="mean |l2 - y|",
         ),

@@ -78,9 +78,9 @@ def run(quick: bool) -> study.Study:
     losses = lowest(names, 300 if quick else 2000)
     numbers = [study.same("accuracy with all of the future work", 1.0, future_work(500))]
     for name, low in losses.items():
-        numbers.append(
-            study.at_most(f"{name}: lowest loss over the first", 0.999, low[-1] / low[0])
-        )
+        limit = 0.99 if name == "annealing" else 0.3  # which looks about at random
+        what = f"{name}: lowest loss over the first"
+        numbers.append(study.at_most(what, limit, low[-1] / low[0]))
     numbers.append(study.at_least("BFGS: it loses a row; lowest loss", 0.03, losses["BFGS"][-1]))
     figure = plot.curves(
         {"": losses}, title="XOR by every method", y_label="lowest loss so far", log_x=True,

@@ -108,6 +108,31 @@ def test_curves_share_their_scales_and_colours() -> None:
     np.testing.assert_array_equal(by_name[0]["a"].get_xdata(), [0, 1, 2])
 
 
+def test_a_curve_that_lies_on_another_is_dashed() -> None:
+    a = np.array([1.0, 2.0, 3.0])
+    figure = plot.curves({"": {"a": a, "b": 1.1 * a, "c": 1.001 * a, "d": a, "e": ([1, 2, 4], a)}})
+    solid = [not line.is_dashed() for line in figure.axes[0].get_lines()]
+    assert solid == [True, True, False, False, True]
+
+
+@pytest.mark.parametrize(("low", "plain"), [(0.5, True), (0.01, False)])
+def test_a_logarithmic_scale_of_less_than_a_decade_has_plain_numbers(
+    low: float, plain: bool
+) -> None:
+    histories = {"a": {"loss": np.array([1.0, low])}}
+    panels = {"wide": {"a": [1.0, 0.9]}, "narrow": {"a": [1.0, low]}}
+    figures = [plot.training_curves(histories), plot.curves(panels, log_y=True)]
+    for axes in (axes for figure in figures for axes in figure.axes):
+        assert axes.get_yscale() == "log"
+        assert (axes.yaxis.get_major_formatter()(0.7) == "0.7") is plain
+
+
+def test_whole_numbers_across_are_marked_by_whole_numbers() -> None:
+    whole, broken = (plot.curves({"": {"a": (x, x)}}) for x in (range(21), np.arange(21) + 0.1))
+    assert all(float(tick).is_integer() for tick in whole.axes[0].get_xticks())
+    assert not all(float(tick).is_integer() for tick in broken.axes[0].get_xticks())
+
+
 def test_no_panels_are_refused() -> None:
     with pytest.raises(ValueError, match=r"^curves: at least one panel is due"):
         plot.curves({})
