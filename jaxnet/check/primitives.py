@@ -6,7 +6,7 @@ be altered one at a time and need no compilation. Primitives that are not here r
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from jaxnet.check.convolution import convolution, convolution_reverse
 
-Params: TypeAlias = dict[str, Any]
+Params: TypeAlias = Mapping[str, Any]
 Reverse: TypeAlias = Callable[..., Sequence[Any]]
 
 
@@ -283,14 +283,15 @@ def _positions(shape: tuple[int, ...], indices: bytes, like: tuple[Any, ...], ho
     )  # fmt: skip
 
 
-def _gathered(params: Params, x: Any, indices: Any) -> Any:
+def gathered(params: Params, x: Any, indices: Any) -> Any:
+    """The place in the flat x of each entry that a gather takes; -1 outside."""
     how = params["dimension_numbers"], params["slice_sizes"], params["mode"]
     like = np.asarray(indices).dtype, np.shape(indices)
     return _positions(np.shape(x), np.asarray(indices).tobytes(), like, how)
 
 
 def _gather(params: Params, x: Any, indices: Any) -> Any:
-    at = _gathered(params, x, indices)
+    at = gathered(params, x, indices)
     if (at >= 0).all():
         return np.ravel(x)[at]
     fill = np.nan if params["fill_value"] is None else params["fill_value"]
@@ -299,7 +300,7 @@ def _gather(params: Params, x: Any, indices: Any) -> Any:
 
 def _gather_reverse(params: Params, inputs: Any, y: Any, dy: Any) -> Any:
     x, indices = inputs
-    at = _gathered(params, x, indices)
+    at = gathered(params, x, indices)
     dx = np.zeros(np.size(x))
     np.add.at(dx, at[at >= 0], np.asarray(dy)[at >= 0])
     return dx.reshape(np.shape(x)), None

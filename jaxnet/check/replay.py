@@ -93,6 +93,11 @@ class Replay:
         return backward(self)
 
     @cached_property
+    def passing(self) -> dict[int, tuple[bool, ...]]:
+        """Which inputs of each operation a cotangent of its output reaches, by their rules."""
+        return {op.index: _reached(op, self) for op in self.operations}
+
+    @cached_property
     def distinct(self) -> dict[tuple[int, ...], list[int]]:
         """The numbers of the floating-point values by shape; equal arrays are there once."""
         found: dict[tuple[int, ...], dict[bytes, int]] = {}
@@ -187,6 +192,17 @@ def right_rule(
     return replay.pullin_jax(op, dy)
 
 
+def _reached(op: Operation, replay: Replay) -> tuple[bool, ...]:
+    outputs = [replay.values[o] for o in op.outputs]
+    if not any(map(is_float, outputs)):
+        return (False,) * len(op.inputs)
+    ones = [np.ones_like(y) if is_float(y) else None for y in outputs]
+    cts = right_rule(op, replay, ones[0] if len(ones) == 1 else ones)
+    return tuple(
+        ct is not None and is_float(replay.values[i]) for i, ct in zip(op.inputs, cts, strict=True)
+    )
+
+
 def rerun(
     replay: Replay,
     changed: Mapping[int, Any],
@@ -194,14 +210,14 @@ def rerun(
 ) -> dict[int, Any]:
     """The values that change when some are others, by their numbers; the operations stay.
 
-    A change goes only where a cotangent comes back: not through a stop_gradient or a comparison.
-    With `instead`, (inputs, output) -> output by the numbers of operations that give another
-    value, it goes everywhere.
+    A change goes only where a cotangent would come back: not through a stop_gradient or a
+    comparison. With `instead`, (inputs, output) -> output by the numbers of operations that give
+    another value, it goes everywhere.
     """
     new = dict(changed)
     for op in replay.operations:
-        back = replay.base.inputs.get(op.index, ()) if instead is None else op.inputs
-        moved = {i for i, ct in zip(op.inputs, back, strict=False) if ct is not None and i in new}
+        back = replay.passing[op.index] if instead is None else (True,) * len(op.inputs)
+        moved = {i for i, passes in zip(op.inputs, back, strict=True) if passes and i in new}
         inputs = [new[i] if i in moved else replay.values[i] for i in op.inputs]
         if instead is not None and op.index in instead:
             new[op.outputs[0]] = instead[op.index](inputs, replay.values[op.outputs[0]])
@@ -357,11 +373,11 @@ def change(
                 None if new is None and old is None else _difference(new, old)
                 for new, old in zip(altered, before, strict=True)
             ]
-        elif change is not None and op.index in base.inputs:
+        elif change is not None:
             changes = [
-                ct if old is not None else None
-                for ct, old in zip(
-                    right_rule(op, replay, change), base.inputs[op.index], strict=True
+                ct if passes else None
+                for ct, passes in zip(
+                    right_rule(op, replay, change), replay.passing[op.index], strict=True
                 )
             ]
         else:

@@ -83,7 +83,7 @@ def screen(replay: Replay, groups: Sequence[Sequence[int]]) -> Screen:
             directions[k][g * each : (g + 1) * each] = scale * rng.standard_normal((each, x.size))
     tangents: dict[int, np.ndarray] = {}
     for j in range(len(group)):
-        for i, t in _tangent(replay, numbers, [u[j] for u in directions]).items():
+        for i, t in tangent(replay, numbers, [u[j] for u in directions]).items():
             tangents.setdefault(i, np.zeros((len(group), np.size(t))))[j] = np.ravel(t)
     return Screen(replay, group, directions, tangents)
 
@@ -99,7 +99,7 @@ def _fewer(groups: Sequence[Sequence[int]], most: int) -> list[list[int]]:
     return [first, *merged]
 
 
-def _tangent(
+def tangent(
     replay: Replay, numbers: Sequence[int], direction: Sequence[np.ndarray]
 ) -> dict[int, Any]:
     """The derivatives of all values along a direction, by central differences."""

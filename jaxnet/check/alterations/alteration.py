@@ -70,16 +70,18 @@ def weighted(a: Alteration, weight: float) -> Alteration:
         return rule
 
     code, does, rank = "wrong_derivative", f"counts {a.path} {weight:.6g} times", 6.0
+    needs = "it once"
     if abs(weight - 2) < 1e-4:
         code, does, rank = "double_counted", f"counts {a.path} twice", 4.0
     if abs(weight + 1) < 1e-4:
         code, does, rank = "sign", f"has the sign of {a.path} the other way round", 4.0
+        needs = "it with its own sign"
     return replace(
         a,
         code=code,
         rules={index: of(rule) for index, rule in a.rules.items()},
         does=does,
-        needs="it once",
+        needs=needs,
         rank=rank + a.rank - 2,
     )
 

@@ -19,7 +19,7 @@ from jaxnet.check.alterations.alteration import (
 )
 from jaxnet.check.alterations.convolutions import of_convolution
 from jaxnet.check.alterations.matrix_products import of_matrix_product
-from jaxnet.check.primitives import reduced
+from jaxnet.check.primitives import gathered, reduced
 from jaxnet.check.replay import Operation, Replay, Rule, is_float, right_rule
 
 
@@ -354,30 +354,22 @@ def _of_broadcast(op: Operation, replay: Replay) -> Iterator[Made]:
 
 
 def _of_gather(op: Operation, replay: Replay) -> Iterator[Made]:
-    """Rows looked up more than once, of which the last overwrites the others."""
+    """Entries looked up more than once, of which the last overwrites the others."""
 
     def overwriting(op: Operation, replay: Replay, dy: Any) -> Any:
-        table = replay.values[op.inputs[0]]
-        indices = np.asarray(replay.values[op.inputs[1]])
-        dx = np.zeros_like(table)
-        flat = indices.reshape(-1)
-        rows = np.asarray(dy).reshape(len(flat), *table.shape[1:])
-        for k, row in zip(flat, rows, strict=True):
-            dx[int(k) % len(dx)] = row
-        return dx, None
+        table, indices = replay.inputs_of(op)
+        at = gathered(op.params, table, indices)
+        dx = np.zeros(np.size(table))
+        dx[at[at >= 0]] = np.asarray(dy)[at >= 0]
+        return dx.reshape(np.shape(table)), None
 
-    dims = op.params["dimension_numbers"]
-    table = input_of(op, replay)
-    of_rows = tuple(dims.collapsed_slice_dims) == (0,) and tuple(dims.start_index_map) == (0,)
-    whole = tuple(op.params["slice_sizes"][1:]) == np.shape(table)[1:]
-    if of_rows and whole:
-        yield Made(
-            "dropped_path",
-            overwriting,
-            "lets repeated indices overwrite each other",
-            "the sum over all lookups of a row",
-            1,
-        )
+    yield Made(
+        "dropped_path",
+        overwriting,
+        "lets repeated indices overwrite each other",
+        "the sum over all lookups of an entry",
+        1,
+    )
 
 
 def _of_layout(op: Operation, replay: Replay) -> Iterator[Made]:

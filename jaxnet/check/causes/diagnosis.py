@@ -16,8 +16,9 @@ from jaxnet.check.causes.relations import (
     used_at,
 )
 from jaxnet.check.causes.stale import of_stale
-from jaxnet.check.causes.unexplained import mismatch
+from jaxnet.check.causes.unexplained import mismatch, of_located
 from jaxnet.check.causes.unusable import singular_place, unusable
+from jaxnet.check.located import located
 from jaxnet.check.replay import Replay, tied
 from jaxnet.check.search import Explained, Search, replays_of
 from jaxnet.check.truth import TruthAt
@@ -51,26 +52,48 @@ def diagnose(
 
     first = search(replays) if replays is not None else None
     if whole is not None:
-        return [*causes, *(_placed(cause, first) for cause in whole)]
+        better = _of_entries(s, whole, first, left)
+        return [*causes, *(better or (_placed(cause, first) for cause in whole))]
     found = _searched(s, left, first, samples, true, close, tell)
     for ties in ("all", "first"):
         if not found and replays is not None and any(map(tied, replays)):
             others = [replace(replay, ties=ties) for replay in replays]
             found, _ = _by_one(s, search(others), left)
     if not found:
-        replay = replays[0] if replays else None
-        rest = [
-            relation(s, samples, k, close)
-            or by_other_leaf(s, samples, k, close, replay)
-            or mismatch(s, samples, k)
-            for k in left
-        ]
+        tell("looking for where the error enters")
+        rest = _leaf_by_leaf(s, samples, left, close, replays[0] if replays else None)
         return merged([*causes, *rest])
     filled = (_never_filled(s, samples, cause, close) or [cause] for cause in found)
     told = [cause for several in filled for cause in several]
     # A path with several operations is lost at each of them, but its entries are missing once.
     entries = {c.leaves: c for c in told if c.code == "partial_entries"}
     return [*causes, *(c for c in told if entries.get(c.leaves, c) is c)]
+
+
+def _of_entries(
+    s: Subject, whole: list[Cause], search: Search | None, left: list[int]
+) -> list[Cause]:
+    """What makes some entries wrong, if it is a likely alteration; entries that are 0 are lost."""
+    wrong = all(c.code == "partial_entries" and not c.evidence["zero"] for c in whole)
+    if search is None or not wrong:
+        return []
+    found, rank = _by_one(s, search, left)
+    return found if rank < UNLIKELY else []
+
+
+def _leaf_by_leaf(
+    s: Subject, samples: list[Sample], left: list[int], close: float, replay: Replay | None
+) -> list[Cause]:
+    """What can be said of leaves that nothing explains together."""
+    found = {
+        k: relation(s, samples, k, close) or by_other_leaf(s, samples, k, close, replay)
+        for k in left
+    }
+    if replay is not None and not any(found.values()):
+        op = located(replay, samples[0], left, close)
+        if op is not None:
+            return [of_located(tuple(left), op.frames[0])]
+    return [found[k] or mismatch(s, samples, k) for k in left]
 
 
 def _searched(
@@ -206,7 +229,7 @@ FIXES = {
     "dropped_derivative": "Multiply by this derivative in the backward pass of this line.",
     "wrong_derivative": "Put the right derivative into the backward pass of this line.",
     "wrong_point": "Keep the value that this line had in the forward pass, and use that one.",
-    "wrong_loss": "Start the backward pass from the derivative of the loss on this line.",
+    "wrong_loss": "Derive this line of the loss again: the gradient is that of another one.",
     "premature_average": "Multiply example by example first, and average the products.",
     "transpose": "Write down the shapes of the factors at this line, and transpose accordingly.",
     "sign": "Turn the sign of this contribution in the backward pass of this line.",

@@ -48,9 +48,9 @@ def relation(s: Subject, samples: list[Sample], k: int, close: float) -> Cause |
         return of_factor(s, k, factor)
     for said, turned in _layouts(true[0].shape):
         if all(same(g, turned(t), close) for g, t in zip(given, true, strict=True)):
-            return Cause(
-                "transpose", (k,), f"The gradient of {name} is {said}.", "Put its axes in order."
-            )
+            reverse = "the reverse" in said
+            fix = "Reverse it once more." if reverse else "Put its axes in order."
+            return Cause("transpose", (k,), f"The gradient of {name} is {said}.", fix)
     return _entries(s, k, given, true, close)
 
 

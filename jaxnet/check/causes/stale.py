@@ -57,7 +57,7 @@ def of_stale(
     def miss(at: Callable[[int, float], np.ndarray], point: int, rate: float) -> np.ndarray:
         gradient = at(point, rate)
         off: np.ndarray = (gradient - given[point])[wrong & ~np.isnan(gradient)]
-        return off
+        return off if off.size else np.full(1, np.inf)  # outside of where the loss is defined
 
     first = np.abs(given[0] - _flat(samples[0].true))
     for said, way in _ways(s, samples, true, replays, left).items():

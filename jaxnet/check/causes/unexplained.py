@@ -27,6 +27,18 @@ def mismatch(s: Subject, samples: list[Sample], k: int) -> Cause:
     )
 
 
+def of_located(left: tuple[int, ...], place: str) -> Cause:
+    """Leaves whose error comes back through one operation, which has no known fault."""
+    return Cause(
+        "wrong_derivative",
+        left,
+        "All of the error comes back through this line, in no way that is known here: what the "
+        "gradient does before it, nearer to the parameters, is right.",
+        "Derive the derivative of this line, and of those between it and the loss, again.",
+        where=place,
+    )
+
+
 def of_stop(s: Subject, e: Evidence, k: int) -> Cause:
     """A path that the loss stops, and the gradient follows."""
     name, slope = said_name(s, k), e.slopes[k][0]

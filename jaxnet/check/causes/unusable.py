@@ -42,6 +42,11 @@ def _of_shape(name: str, k: int, given: np.ndarray, true: np.ndarray) -> Cause:
         given.T, true, rtol=1e-4, atol=1e-6 * np.abs(true).max(initial=0)
     ):
         return Cause("transpose", (k,), f"{said} It is transposed.", "Return its transpose.")
+    if given.size == true.size and np.allclose(
+        given.reshape(true.shape), true, rtol=1e-4, atol=1e-6 * np.abs(true).max(initial=0)
+    ):
+        fix = f"Give it the shape {true.shape}: keepdims or an index has left an axis of length 1."
+        return Cause("shape", (k,), f"{said} Its numbers are right.", fix)
     if given.ndim > true.ndim:
         extra = tuple(range(given.ndim - true.ndim))
         if given.shape[len(extra) :] == true.shape and np.allclose(
