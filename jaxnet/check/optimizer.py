@@ -8,8 +8,9 @@ import numpy as np
 
 from jaxnet.check.report import Finding, Report
 from jaxnet.check.rules.alteration import Equations, run
+from jaxnet.check.rules.case import Alteration, Case
 from jaxnet.check.rules.comparison import HALF_SINGLE, LOOSE, RELATIVE, SINGLE, Gap, by_leaf, gap
-from jaxnet.check.rules.diagnosis import Alteration, Case, dialect, search
+from jaxnet.check.rules.diagnosis import Found, dialect, search
 from jaxnet.check.rules.equations import EQUATIONS
 from jaxnet.check.rules.problems import closed_problem, problems, varied_problem
 from jaxnet.check.rules.reference import Reference
@@ -119,11 +120,15 @@ def _told(case: Case, mine: Subject, tell: Callable[[str], None]) -> Report:
         return _report(case, gaps, title, [], [note, *notes])
     tell("searching for the cause")
     found = search(case, tell, small=worst < HALF_SINGLE)
-    if worst < HALF_SINGLE and found is None:
+    if worst < HALF_SINGLE and found.alteration is None:
         title = f"the rule is {name}, up to {worst:.1e} on {len(gaps)} problems"
         note = "a factor in it is computed in float32: the paths agree to five digits, not to nine"
         return _report(case, gaps, title, [], [note, *notes])
     findings = _findings(case, gaps, found)
+    if found.base is not None:
+        notes.append(f"otherwise the rule is that of {found.base.name}: {found.base.difference}")
+    if not found.complete:
+        notes.append("the search ended with its time: not all pairs of alterations were tried")
     title = (
         f"the rule is not {name}: it parts on {sum(g.any for g in gaps)} of {len(gaps)} problems"
     )
@@ -148,9 +153,7 @@ def _under_a_schedule(case: Case, mine: Subject) -> list[str]:
     ]
 
 
-def _findings(
-    case: Case, gaps: list[Gap], found: tuple[Alteration, list[int]] | None
-) -> list[Finding]:
+def _findings(case: Case, gaps: list[Gap], found: Found) -> list[Finding]:
     leaves = case.leaves
     wrong = np.any([by_leaf(g.wrong, case.sizes) for g in gaps], axis=0)
     k = next(i for i, g in enumerate(gaps) if g.any)
@@ -160,13 +163,12 @@ def _findings(
         "first_step": float(first),
         "relative_error": float(min(gaps[k].relative[gaps[k].wrong].max(), 1e300)),
     }
-    if found is None:
+    if found.alteration is None:
         return [_mismatch(case, k, first, evidence, tuple(np.array(leaves)[wrong]))]
-    alteration, concerned = found
-    names = tuple(leaves[i] for i in concerned)
+    names = tuple(leaves[i] for i in found.leaves)
     return [
-        Finding(n.code, names, n.message, n.fix, {**evidence, **alteration.evidence})
-        for n in alteration.named
+        Finding(n.code, names, n.message, n.fix, {**evidence, **found.alteration.evidence})
+        for n in found.alteration.named
     ]
 
 

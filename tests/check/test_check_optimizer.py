@@ -11,8 +11,8 @@ import pytest
 
 from jaxnet import check, optim
 from jaxnet.check.rules.alteration import run
+from jaxnet.check.rules.case import Alteration, Case
 from jaxnet.check.rules.comparison import RELATIVE, gap
-from jaxnet.check.rules.diagnosis import Alteration, Case
 from jaxnet.check.rules.equations import EQUATIONS
 from jaxnet.check.rules.problems import MIXED, problems
 from jaxnet.check.rules.reference import Reference

@@ -24,7 +24,7 @@ CATALOGUE: dict[str, Named] = {
 WRONG_ACCUMULATORS = (
     "largest_undecayed", "largest_decayed_both", "rooted", "largest_of_square", "largest_raw",
     "largest_uncorrected", "largest_kept_in_v", "largest_v", "sign_absent", "difference_kept",
-    "squared_twice", "additive_negative", "sign_of_gradient", "of_gradient", "of_scaled_root",
+    "squared_twice", "additive_negative", "compared_with_gradient", "of_gradient", "of_scaled_root",
     "numerator_absent", "keeps_mixed", "keeps_mix", "keeps_mix_of_c", "one_average", "kept_whole",
     "square_unweighted", "rate_squared", "moment_plain", "second_plain", "square_of_d_missing",
     "norm_absent", "cover_largest", "cover_sum", "cover_first", "cover_mean", "cover_smallest",
@@ -68,6 +68,7 @@ def rank(name: str) -> int:
     """Where an alteration stands in the order of trial."""
     order = list(CATALOGUE)
     kind, _, part = name.partition(":")
+    kind = "started" if kind.startswith("started_") else kind
     for key in (name, f"{kind}:" if part else kind, kind):
         if key in order:
             return order.index(key)

@@ -192,7 +192,7 @@ def cocob(g: Any, x: Any, s: State, t: int, lr: Any, o: Options) -> Any:
     R = old["R"] + gain if o("reward_negative") else old["R"] - gain
     if not o("reward_unbounded"):
         R = np.maximum(R, 0)
-    theta = old["theta"] + g if o("momentum_negative") else old["theta"] - g
+    theta = old["theta"] + g if o("bet_negative") else old["theta"] - g
     if o("unkept", "L"):
         L = np.abs(g) + o.eps
     if o("unkept", "theta"):

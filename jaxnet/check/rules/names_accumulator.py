@@ -83,6 +83,52 @@ ACCUMULATORS: dict[str, Named] = {
         "{part} keeps the smallest value. It keeps the largest.",
         "Take the maximum.",
     ),
+    "added:": Named(
+        "wrong_accumulator",
+        "{part} adds (1 - b) of each value to all of the old one. The rule's {part} forgets.",
+        "Multiply the old value by its decay.",
+    ),
+    "kept_largest:": Named(
+        "wrong_accumulator",
+        "{part} is a maximum that decays. It is an average.",
+        "Average, b {part} + (1 - b) of the new value.",
+    ),
+    "ever_largest:": Named(
+        "wrong_accumulator",
+        "{part} is the largest value so far. It is an average.",
+        "Average, b {part} + (1 - b) of the new value.",
+    ),
+    "by_sign:": Named(
+        "wrong_accumulator",
+        "{part} changes by the sign of the difference, as Yogi's. It is an average.",
+        "Average, b {part} + (1 - b) of the new value.",
+    ),
+    "corrected_weight:": Named(
+        "wrong_accumulator",
+        "{part} is the mean of all values so far. It is an average that forgets.",
+        "Average with the decay that is due.",
+    ),
+    "gradient_summed": Named(
+        "wrong_accumulator",
+        "The gradients of all steps are summed before the rule sees them. It takes those of the "
+        "step alone.",
+        "Set the gradients to zero before each step.",
+    ),
+    "gradient_sign": Named(
+        "wrong_accumulator",
+        "The rule is made of the signs of the gradient. It takes the gradient itself.",
+        "Leave the sign out.",
+    ),
+    "gradient_centred": Named(
+        "mismatch",
+        "The mean of every leaf's gradient is taken away. The rule takes the gradient as it is.",
+        "Leave the centring out.",
+    ),
+    "gradient_normalised": Named(
+        "mismatch",
+        "Every leaf's gradient is divided by its norm. The rule takes the gradient as it is.",
+        "Leave the division out.",
+    ),
     "start_zero": Named(
         "initial_accumulator",
         "The state starts at 0. The rule starts it elsewhere.",

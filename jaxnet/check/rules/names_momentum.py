@@ -9,6 +9,11 @@ MOMENTA: dict[str, Named] = {
         "square.",
         "Exchange them.",
     ),
+    "never_rectified": Named(
+        "wrong_accumulator",
+        "The rectification never begins: all steps are m^ alone. It begins where rho_t allows it.",
+        "Divide by the root of v^ from there on.",
+    ),
     "weights_swapped:": Named(
         "betas_swapped",
         "The weights of {part} are exchanged: its decay multiplies the new value. It belongs to "
@@ -167,6 +172,11 @@ MOMENTA: dict[str, Named] = {
         "nesterov_point",
         "The step is Nesterov's, with a look-ahead. The rule has none.",
         "Step by the average itself.",
+    ),
+    "point_whole": Named(
+        "nesterov_point",
+        "The step is g + v. Nesterov's is g + momentum v.",
+        "Multiply the velocity by the momentum.",
     ),
     "point_velocity": Named(
         "nesterov_point",

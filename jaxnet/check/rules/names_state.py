@@ -179,6 +179,23 @@ STATES: dict[str, Named] = {
         "The signs are averaged, and the sign is taken again. The rule averages the gradients.",
         "Average first, then take the sign.",
     ),
+    "gradient_late": Named(
+        "order",
+        "Every step has the gradient of the step before. It has its own.",
+        "Use the gradient that is handed in.",
+    ),
+    "update_returned": Named(
+        "mismatch",
+        "step returns the update in the place of the parameters. It must return the new "
+        "parameters, params + update.",
+        "Return (params + update, state).",
+    ),
+    "minus_update_returned": Named(
+        "mismatch",
+        "step returns what is to be subtracted in the place of the parameters. It must return the "
+        "new parameters.",
+        "Return (params - update, state).",
+    ),
     "sign_first": Named(
         "order",
         "The signs are averaged. The rule takes the sign of the average.",

@@ -21,6 +21,11 @@ SIGNS: dict[str, Named] = {
         "gradient.",
         "Turn the sign of the gradient.",
     ),
+    "bet_negative": Named(
+        "sign",
+        "The bets are placed on the gradients. They are placed against them, theta := theta - g.",
+        "Turn the sign of the gradient in theta.",
+    ),
     "way_negative": Named(
         "sign",
         "The estimate of the distance has the other sign, <g, x - x0>. It is due from <g, x0 - x>, "
