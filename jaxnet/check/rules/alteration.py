@@ -40,6 +40,7 @@ class Options:
     ) -> None:
         self.hyper = dict(hyper)
         self.on = on
+        self.kinds = frozenset(name.partition(":")[0] for name in on)
         self.asked: dict[str, None] | None = {} if remember else None
 
     def __getattr__(self, name: str) -> Any:
@@ -50,6 +51,8 @@ class Options:
 
     def __call__(self, kind: str, part: str = "") -> bool:
         """Whether the alteration "kind", or "kind:part", is on."""
+        if kind not in self.kinds and self.asked is None:
+            return False
         name = f"{kind}:{part}" if part else kind
         if self.asked is not None:
             self.asked[name] = None

@@ -106,11 +106,14 @@ class Screen:
     def unlike(self, a: Alteration) -> bool:
         """Whether it parts from the user's path on one leaf, which is soon seen."""
         tree = a.rule and EQUATIONS[a.rule].tree
-        if tree or "clip_norm" in a.hyper or any(name.startswith("share") for name in a.on):
+        whole = any(name.startswith("clip_norm") for name in a.hyper)
+        if tree or whole or any(name.startswith("share") for name in a.on):
             return False
         for problem, part in self.small:
             path = self.case.tried(a, problem)
-            if path is None or gap(part, path, self.case.tolerance, self.case.unit).any:
+            if path is None or _far(part, path):
+                return True
+            if gap(part, path, self.case.tolerance, self.case.unit).any:
                 return True
         return False
 
@@ -130,3 +133,9 @@ class Screen:
                 return False
         self.leaves = [i for i in range(len(case.sizes)) if self.wrong[i]]
         return True
+
+
+def _far(path: np.ndarray, due: np.ndarray) -> bool:
+    """Whether two paths end so far apart that no tolerance matters; quicker than `gap`."""
+    apart = np.abs(path[-1] - due[-1]).max()
+    return bool(apart > 0.1 * np.abs(due[1:] - due[:-1]).sum(axis=0).max())

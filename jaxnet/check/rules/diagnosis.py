@@ -1,8 +1,7 @@
 """The search for the alteration of a rule that goes the same path as the user's."""
 
-import time
 from collections.abc import Callable, Iterator
-from itertools import chain, combinations
+from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
@@ -16,8 +15,8 @@ from jaxnet.check.rules.other_rules import other_rules
 from jaxnet.check.rules.singles import singles
 from jaxnet.check.rules.values import other_values
 
-PATIENCE = 2.5
-"""Seconds of computing that the search for two alterations at a time may take."""
+PAIRS = 8_000
+"""How many pairs of alterations are tried. A number, not a time: the answer is always the same."""
 
 
 class Found(NamedTuple):
@@ -84,7 +83,7 @@ def search(case: Case, tell: Callable[[str], None], small: bool) -> Found:
         if whole(a):
             return Found(a, whole.leaves)
     tell("trying two alterations at a time")
-    return _pair(screen, known, time.process_time() + PATIENCE)
+    return _pair(screen, known)
 
 
 def _based(case: Case, d: Dialect) -> Case | None:
@@ -156,20 +155,35 @@ def _resets(screen: Screen) -> Iterator[Alteration]:
                 yield Alteration(on, {"reset_every": (n, phase)}, (named,), {"every": float(n)})
 
 
-def _pair(screen: Screen, known: list[Alteration], stop: float) -> Found:
-    """Two alterations at a time, the likely first, until the process has computed to `stop`."""
-    plain = [a for a in known if a.on]
+def _pair(screen: Screen, known: list[Alteration]) -> Found:
+    """Two alterations at a time, the likely first."""
     swaps = [a for a in (*known, *other_values(screen.case)) if a.hyper]
-    pairs = sorted(combinations(range(len(plain)), 2), key=sum)
-    for a, b in chain(
-        ((plain[i], plain[j]) for i, j in pairs), ((a, b) for b in swaps for a in plain)
-    ):
-        if time.process_time() > stop:
-            return Found(None, [], complete=False)
-        both = _joined(a, b)
-        if screen(both):
-            return Found(both, screen.leaves)
-    return Found(None, [])
+    plain = _different(screen, [a for a in known if a.on])
+    n = len(plain)
+    pairs = [(i, j) for i, j in combinations(range(n + len(swaps)), 2) if i < n]
+    # Numbers are as likely as words, so both are counted from 0.
+    pairs.sort(key=lambda pair: pair[0] + (pair[1] if pair[1] < n else pair[1] - n))
+    both = [*plain, *swaps]
+    for i, j in pairs[:PAIRS]:
+        a, b = both[i], both[j]
+        if screen(Alteration(a.on + b.on, {**a.hyper, **b.hyper})):
+            return Found(_joined(a, b), screen.leaves)
+    return Found(None, [], complete=len(pairs) <= PAIRS)
+
+
+def _different(screen: Screen, known: list[Alteration]) -> list[Alteration]:
+    """The alterations that do something here, and not the same as an earlier one."""
+    case = screen.case
+    path = case.run(Alteration(), screen.k, screen.steps)
+    seen = {b"", b"" if path is None else path.round(12).tobytes()}
+    found = []
+    for a in known:
+        path = case.run(a, screen.k, screen.steps)
+        mark = b"" if path is None else path.round(12).tobytes()
+        if mark not in seen:
+            found.append(a)
+        seen.add(mark)
+    return found
 
 
 def _joined(a: Alteration, b: Alteration) -> Alteration:

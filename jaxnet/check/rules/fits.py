@@ -128,6 +128,7 @@ def _knobs(case: Case, names: list[str]) -> Iterator[_Knob]:
         ("clip_value", "every entry"),
         ("clip_leaf_norm", "the norm of every leaf"),
         ("clip_norm", "the norm of all leaves together"),
+        ("clip_norm_eps", "the norm of all leaves together"),
     ):
         yield _Knob(kind, np.logspace(-3, 2, 11), _clipped(of))
     if "dampened" in names:

@@ -12,7 +12,7 @@ def altered(o: Any, grads: Leaves, before: Leaves) -> tuple[Leaves, Leaves]:
 
     Args:
         o: The options; of its numbers, clip_value bounds every entry, clip_leaf_norm the norm of
-            every leaf, and clip_norm that of all leaves together.
+            every leaf, and clip_norm and clip_norm_eps that of all leaves together.
         grads: The gradients of this step.
         before: What was remembered in the step before, zeros at first.
     """
@@ -33,9 +33,11 @@ def altered(o: Any, grads: Leaves, before: Leaves) -> tuple[Leaves, Leaves]:
     bound = o.get("clip_leaf_norm", None)
     if bound is not None:
         return [g * min(1.0, bound / _positive(np.linalg.norm(g))) for g in grads], grads
-    bound = o.get("clip_norm", None)
+    bound, more = o.get("clip_norm", None), 0.0
+    if bound is None:
+        bound, more = o.get("clip_norm_eps", None), 1e-6  # as torch.nn.utils.clip_grad_norm_ has it
     if bound is not None:
-        norm = np.sqrt(sum((g**2).sum() for g in grads))
+        norm = np.sqrt(sum((g**2).sum() for g in grads)) + more
         return [g * min(1.0, bound / _positive(norm)) for g in grads], grads
     return grads, grads
 

@@ -3,16 +3,16 @@
 from jaxnet.check.rules.named import Named
 
 MOMENTA: dict[str, Named] = {
+    "never_rectified": Named(
+        "wrong_accumulator",
+        "The rectification never begins: all steps are m^ alone. It begins where rho_t allows it.",
+        "Divide by the root of v^ from there on.",
+    ),
     "betas_swapped": Named(
         "betas_swapped",
         "The two betas are exchanged. b1 belongs to the average of the gradient, b2 to that of its "
         "square.",
         "Exchange them.",
-    ),
-    "never_rectified": Named(
-        "wrong_accumulator",
-        "The rectification never begins: all steps are m^ alone. It begins where rho_t allows it.",
-        "Divide by the root of v^ from there on.",
     ),
     "weights_swapped:": Named(
         "betas_swapped",
