@@ -2,7 +2,7 @@
 
 import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +32,9 @@ TORCH_NAMES = {
 }
 """How classes of torch.optim call what the zoo calls otherwise."""
 
+TORCH_NUMBERS = ("learning_rate", "momentum", "b1", "b2", "decay", "rho", "eps", "weight_decay")
+"""Hyperparameters that a class of torch must know if they are asked for."""
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -43,6 +46,8 @@ class Subject:
         unit: The rounding unit of its parameters: 1.1e-16 in float64, 6.0e-8 in float32.
         varied: Whether its learning rate can be varied from step to step.
         form: How it takes its parameters, in words.
+        otherwise: What to say of a rule that goes the path that is due if it is called in
+            another way, (problem, path due) -> words; "" if it does not.
     """
 
     path: Callable[[Problem], np.ndarray]
@@ -50,36 +55,51 @@ class Subject:
     unit: float
     varied: bool
     form: str
+    otherwise: Callable[[Problem, np.ndarray], str] = lambda problem, due: ""
 
 
 class _Broken(Exception):
     """The rule cannot be run on parameters of this form."""
 
+    def __str__(self) -> str:
+        return str(self.args[0])
 
-def subject(rule: Any, hyper: Mapping[str, Any], closed: bool) -> Subject:
+
+def _told(error: Exception) -> str:
+    """An error in words; of the doctor's own only the words."""
+    if isinstance(error, _Broken):
+        return str(error)
+    return f"{type(error).__name__}: {error}"
+
+
+def subject(rule: Any, hyper: Mapping[str, Any], asked: Mapping[str, Any], closed: bool) -> Subject:
     """Find out what the rule is and which form of parameters it takes.
 
     Args:
         rule: An optax transformation, an (init, step) pair, an object with init and step, a class
             of torch.optim, or a function from parameters to an optimizer of torch.
         hyper: The hyperparameters, for a class that is to be constructed.
+        asked: Those that the user gave; a class of torch must know them.
         closed: Whether the gradients come from the quadratic of the closed problem.
 
     Raises:
         TypeError: The rule is none of these.
         ValueError: It fails on every form of parameters; the first error is told.
     """
-    runs = _runs(rule, hyper)
-    errors: list[str] = []
-    for form, shapes, stepper in runs:
+    errors: dict[str, str] = {}
+    broken: list[str] = []
+    for form, shapes, stepper in _runs(rule, hyper, asked):
         probe = problems(shapes, 0.0)[0].cut(2)
         if closed:
             probe = Problem(probe.name, probe.start, probe.grads, probe.values, closed=True)
         try:
             _, dtype = stepper(probe)
         except Exception as error:  # the user's own code: whatever it raises is told
-            errors.append(f"{form}: {type(error).__name__}: {error}")
+            # The same error on another form says nothing new.
+            errors.setdefault(_told(error), form)
+            broken += [_told(error)] if isinstance(error, _Broken) else []
             continue
+        form = form.format(library="JAX" if stepper.traced() else "NumPy")
         unit = float(jnp.finfo(dtype).eps) / 2  # type: ignore[no-untyped-call]
         varied = stepper.varied
 
@@ -88,16 +108,21 @@ def subject(rule: Any, hyper: Mapping[str, Any], closed: bool) -> Subject:
                 rows: np.ndarray = stepper(problem)[0]
             except Exception as error:
                 raise ValueError(
-                    f'the rule failed on the problem "{problem.name}": '
-                    f"{type(error).__name__}: {error}"
+                    f'the rule failed on the problem "{problem.name}": {_told(error)}'
                 ) from error
             return rows
 
-        return Subject(path, shapes, unit, varied, form)
+        return Subject(path, shapes, unit, varied, form, stepper.otherwise)
+    turned = _turned_names(rule)
+    if turned:
+        raise TypeError(turned)
+    if broken:
+        raise ValueError(f"the rule could not be run: {broken[0]}")
+    first = [f"{form.split(',')[0]}: {error}" for error, form in errors.items()][:3]
     raise ValueError(
         "the rule could not be run. Its step is called as step(params, grads, state) and must "
-        "return (params, state) with params of the structure given. It was tried on\n  "
-        + "\n  ".join(dict.fromkeys(errors))
+        "return (params, state) with params of the structure given: a dict, a list or one array, "
+        "whatever its names and shapes are. It was tried on\n  " + "\n  ".join(first)
     )
 
 
@@ -107,23 +132,23 @@ class _Stepper:
 
     call: Callable[[Problem], tuple[np.ndarray, Any]]
     varied: bool = False
+    otherwise: Callable[[Problem, np.ndarray], str] = lambda problem, due: ""
+    traced: Callable[[], bool] = lambda: False
 
     def __call__(self, problem: Problem) -> tuple[np.ndarray, Any]:
         with np.errstate(all="ignore"):
             return self.call(problem)
 
 
-def _runs(rule: Any, hyper: Mapping[str, Any]) -> list[tuple[str, Any, _Stepper]]:
+def _runs(
+    rule: Any, hyper: Mapping[str, Any], asked: Mapping[str, Any]
+) -> Iterator[tuple[str, Any, _Stepper]]:
     """The forms of parameters to try, with their shapes, and how the rule is run on each."""
     if hasattr(rule, "init") and hasattr(rule, "update"):
-        return [
-            (
-                f"a dict of arrays {tuple(MIXED.values())}",
-                MIXED,
-                _optax(rule, Form("dict", MIXED)),
-            ),
-            ("one array", MATRIX, _optax(rule, Form("array", MATRIX))),
-        ]
+        words = f"a dict of arrays {tuple(MIXED.values())}"
+        yield words, MIXED, _optax(rule, Form("dict", MIXED))
+        yield "one array", MATRIX, _optax(rule, Form("array", MATRIX))
+        return
     pair = rule
     if hasattr(rule, "init") and hasattr(rule, "step") and not isinstance(rule, type):
         pair = (rule.init, rule.step)
@@ -136,17 +161,20 @@ def _runs(rule: Any, hyper: Mapping[str, Any]) -> list[tuple[str, Any, _Stepper]
             ("one matrix", MATRIX, "array"),
             ("one vector", VECTOR, "array"),
         ]
-        return [
-            (f"{words}, {library}", shapes, _pair(pair[0], pair[1], Form(kind, shapes), wrap))
-            for words, shapes, kind in forms
-            for library, wrap in (("of NumPy", np.array), ("of JAX", jnp.array))
-        ]
+        for words, shapes, kind in forms:
+            for wrap in (np.array, jnp.array):
+                stepper = _pair(pair[0], pair[1], Form(kind, shapes), wrap)
+                yield f"{words}, of {{library}}", shapes, stepper
+        named = _own_names(pair[0], pair[1])
+        if named:
+            stepper = _pair(pair[0], pair[1], Form("dict", named), np.array)
+            yield f"a dict of {', '.join(named)}, of {{library}}", named, stepper
+        return
     if callable(rule) and "torch" in sys.modules:
-        run = _torch(rule, hyper)
-        return [
-            ("parameters of different shapes", MIXED, run),
-            ("parameters of one shape", SAME, run),
-        ]
+        run = _torch(rule, hyper, asked)
+        yield "parameters of different shapes", MIXED, run
+        yield "parameters of one shape", SAME, run
+        return
     raise TypeError(
         "rule must be an optax transformation, a pair (init, step) with init(params) -> state and "
         "step(params, grads, state) -> (params, state), or a class of torch.optim (with torch "
@@ -250,8 +278,92 @@ def _optax(rule: Any, form: Form) -> _Stepper:
     return _Stepper(call)
 
 
+def _own_names(init: Any, step: Any) -> dict[str, tuple[int, ...]]:
+    """The leaves that a rule asks for by names of its own, with shapes; empty if it does not."""
+    found: dict[str, tuple[int, ...]] = {}
+    shapes = list(MIXED.values())
+    while len(found) < 20:
+        params = {k: np.ones(shape) for k, shape in found.items()}
+        try:
+            step(params, {k: p.copy() for k, p in params.items()}, init(params))
+        except KeyError as error:
+            name = error.args[0] if error.args else None
+            if not isinstance(name, str) or name in found:
+                return {}
+            found[name] = shapes[len(found) % len(shapes)]
+        except Exception:  # what else is wrong with it is told where it is run
+            return {}
+        else:
+            return found
+    return {}
+
+
+def _turned_names(rule: Any) -> str:
+    """What to say of a step whose arguments are named in another order; else nothing."""
+    step = rule[1] if isinstance(rule, tuple | list) and len(rule) == 2 else None
+    names = list(inspect.signature(step).parameters)[:2] if callable(step) else []
+    if len(names) == 2 and names[0] in GRADS and names[1] in PARAMS:
+        return (
+            f"step takes ({names[0]}, {names[1]}, ...): it is called as step(params, grads, "
+            "state). Exchange its arguments, or pass (init, lambda p, g, s: step(g, p, s))"
+        )
+    return ""
+
+
+GRADS = frozenset({"grads", "grad", "gradients", "gradient", "g", "dparams", "updates"})
+PARAMS = frozenset({"params", "param", "parameters", "p", "x", "w", "weights", "theta"})
+ORDERS = (
+    ("params, grads, state", (0, 1, 2)),
+    ("grads, params, state", (1, 0, 2)),
+    ("grads, state, params", (1, 2, 0)),
+    ("params, state, grads", (0, 2, 1)),
+    ("state, params, grads", (2, 0, 1)),
+    ("state, grads, params", (2, 1, 0)),
+)
+"""How a step may take its arguments, the first is how it must."""
+
+
+def called_otherwise(init: Any, step: Any, form: Form, problem: Problem, due: np.ndarray) -> str:
+    """What to say of a pair that goes the path that is due if it is called in another way."""
+    for words, order in ORDERS:
+        for answer in ("params, state", "state, params"):
+
+            def turned(*three: Any, order: Any = order, answer: str = answer) -> Any:
+                result = step(*(three[i] for i in order))
+                return result if answer == "params, state" else result[::-1]
+
+            for wrap in (np.array, jnp.array):
+                try:
+                    path = _pair(init, turned, form, wrap)(problem)[0]
+                except Exception:  # it does not take them so
+                    continue
+                if np.allclose(path, due, rtol=1e-6, atol=1e-12):
+                    return (
+                        f"the rule is right as step({words}) -> ({answer}). It is called as "
+                        "step(params, grads, state) and must return (params, state): exchange "
+                        "what stands in another place"
+                    )
+    return ""
+
+
+def _alike(tree: Any) -> Any:
+    return jax.tree.structure(tree)
+
+
 def _pair(init: Any, step: Any, form: Form, wrap: Callable[[Any], Any]) -> _Stepper:
     names = inspect.signature(step).parameters
+    traced: list[bool] = []
+
+    def answer(result: Any, params: Any, state: Any) -> tuple[Any, Any]:
+        if result is None:  # params and state were changed in place
+            return params, state
+        if not isinstance(result, tuple | list) or len(result) != 2:
+            raise _Broken(f"step must return (params, state), got {type(result).__name__}")
+        if _alike(result) == _alike(state) != _alike(result[1]):
+            raise _Broken("step returned the state alone: it must return (params, state)")
+        if _alike(result[1]) == _alike(params) != _alike(state) == _alike(result[0]):
+            raise _Broken("step returned (state, params): it must return (params, state)")
+        return result[0], result[1]
 
     def call(problem: Problem) -> tuple[np.ndarray, Any]:
         leaves = [wrap(x) for x in problem.start]
@@ -263,20 +375,26 @@ def _pair(init: Any, step: Any, form: Form, wrap: Callable[[Any], Any]) -> _Step
             grads = form.tree([wrap(g) for g in problem.gradient(t, xs)])
             extra = {k: v for k, v in extra_of(problem, t, xs, form).items() if k in names}
             result = step(params, grads, state, **extra)
-            if result is not None:  # None: params and state were changed in place
-                if not isinstance(result, tuple | list) or len(result) != 2:
-                    raise _Broken(f"step must return (params, state), got {type(result).__name__}")
-                params, state = result
+            params, state = answer(result, params, state)
             leaves = form.leaves(params)
             path.append(_row(leaves))
+        if result is None and (np.array(path) == path[0]).all():
+            raise _Broken(
+                "step returned None and left the parameters as they are: it must return "
+                "(params, state)"
+            )
+        traced.append(any(isinstance(x, jax.Array) for x in leaves))
         return np.array(path), np.result_type(*(np.asarray(x).dtype for x in leaves))
 
-    return _Stepper(call)
+    def otherwise(problem: Problem, due: np.ndarray) -> str:
+        return called_otherwise(init, step, form, problem, due)
+
+    return _Stepper(call, otherwise=otherwise, traced=lambda: any(traced))
 
 
-def _torch(rule: Any, hyper: Mapping[str, Any]) -> _Stepper:
+def _torch(rule: Any, hyper: Mapping[str, Any], asked: Mapping[str, Any]) -> _Stepper:
     torch = sys.modules["torch"]
-    given = _torch_arguments(rule, hyper) if isinstance(rule, type) else {}
+    given = _torch_arguments(rule, hyper, asked) if isinstance(rule, type) else {}
     schedule = hyper.get("learning_rate")
 
     def call(problem: Problem) -> tuple[np.ndarray, Any]:
@@ -306,7 +424,9 @@ def _torch(rule: Any, hyper: Mapping[str, Any]) -> _Stepper:
     return _Stepper(call, varied=not callable(schedule))
 
 
-def _torch_arguments(rule: type, hyper: Mapping[str, Any]) -> dict[str, Any]:
+def _torch_arguments(
+    rule: type, hyper: Mapping[str, Any], asked: Mapping[str, Any]
+) -> dict[str, Any]:
     """The hyperparameters in the names that the class's constructor has for them."""
     names = inspect.signature(rule).parameters
     given: dict[str, Any] = {}
@@ -317,8 +437,17 @@ def _torch_arguments(rule: type, hyper: Mapping[str, Any]) -> dict[str, Any]:
             if candidate in names and candidate not in given:
                 given[candidate] = value
                 break
+    taken = {name for name in hyper if any(n in given for n in TORCH_NAMES.get(name, (name,)))}
     if "betas" in names and "b1" in hyper and "b2" in hyper:
         given["betas"] = (hyper["b1"], hyper["b2"])
+        taken |= {"b1", "b2"}
+    lost = [k for k in asked if k in TORCH_NUMBERS and k not in taken and asked[k]]
+    if lost:
+        raise ValueError(
+            f"{rule.__name__} has no argument for {', '.join(lost)}: it has {', '.join(names)}. "
+            "Make the optimizer yourself, rule=lambda params: torch.optim.SGD(params, ...), or "
+            "leave the hyperparameter out"
+        )
     return given
 
 
