@@ -114,7 +114,7 @@ def _told(case: Case, mine: Subject, tell: Callable[[str], None]) -> Report:
     again = mine.path(case.problems[0])
     if not np.allclose(again, case.paths[0], rtol=1e-5, equal_nan=True):
         return _report(case, gaps, f"the rule is not {name}", [_outside(case)], notes)
-    otherwise = mine.otherwise(case.problems[0], case.due[0])
+    otherwise = mine.otherwise(case.problems[0], case.due[0], True)
     if otherwise:
         raise TypeError(otherwise)
     tell("comparing with other libraries")
@@ -133,6 +133,10 @@ def _told(case: Case, mine: Subject, tell: Callable[[str], None]) -> Report:
         title = f"the rule is {name}, up to {worst:.1e} on {len(gaps)} problems"
         note = "a factor in it is computed in float32: the paths agree to five digits, not to nine"
         return _report(case, gaps, title, [], [note, *notes])
+    if found.alteration is None:
+        otherwise = mine.otherwise(case.problems[0], case.due[0], False)
+        if otherwise:
+            raise TypeError(otherwise)
     findings = _findings(case, gaps, found)
     if found.base is not None:
         notes.append(f"otherwise the rule is that of {found.base.name}: {found.base.difference}")

@@ -7,6 +7,9 @@ import numpy as np
 RELATIVE = 1e-9
 """How far paths may part, relative to the way gone, in float64."""
 
+UNIT = 1.2e-16
+"""The rounding unit of float64."""
+
 HALF_SINGLE = 1e-5
 """Up to here a difference that no fault explains is that of a factor computed in float32."""
 

@@ -11,8 +11,8 @@ import numpy as np
 import optax
 
 from jaxnet.check.rules.alteration import Equations, Options, State
+from jaxnet.check.rules.forms import Form, extra_of
 from jaxnet.check.rules.problems import Problem
-from jaxnet.check.rules.subject import Form, extra_of
 from jaxnet.optim.gradient_descent import gd
 from jaxnet.optim.zoo import Entry, named
 

@@ -57,7 +57,7 @@ def named_value(case: Case, name: str, value: Any, other: Any) -> Named:
         code = "no_bias_correction"
     elif name == "eps_in_sqrt":
         code = "eps_outside_sqrt" if value else "eps_inside_sqrt"
-    elif name.startswith("eps") and other in (0, value**0.5, value**2):
+    elif name.startswith("eps") and other == 0:
         code = "eps_placement"
     elif name.startswith("weight_decay"):
         code = "scale" if other else "mismatch"
