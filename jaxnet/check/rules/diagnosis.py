@@ -9,7 +9,7 @@ import numpy as np
 from jaxnet.check.rules.case import Alteration, Case, Screen
 from jaxnet.check.rules.comparison import gap
 from jaxnet.check.rules.dialects import DIALECTS, Dialect
-from jaxnet.check.rules.fits import decays, fitted, scaled
+from jaxnet.check.rules.fits import decays, fitted, moved_decays, scaled
 from jaxnet.check.rules.named import Named
 from jaxnet.check.rules.other_rules import other_rules
 from jaxnet.check.rules.singles import singles
@@ -117,6 +117,7 @@ def _one(
         # A step that goes the wrong way and is fitted would be the right one.
         others = [a for a in known if a.named[0].code != "sign"]
         yield from scaled(case, screen, [Alteration(), *others])
+    yield from moved_decays(case)
     yield from other_values(case)
     yield from decays(case, screen.k)
     if not small:

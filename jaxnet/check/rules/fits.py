@@ -97,6 +97,24 @@ def decays(case: Case, k: int) -> Iterator[Alteration]:
             yield Alteration((), {f"decay_extra_{kind}": c}, (named,), {"weight_decay": c})
 
 
+def moved_decays(case: Case) -> Iterator[Alteration]:
+    """The weight decay elsewhere, for rules that are not written as equations."""
+    name = next((k for k in case.reference.floats if k.startswith("weight_decay")), "")
+    rate = case.reference.floats.get("learning_rate", 0.0)
+    if case.equations.decay or not name or not rate:
+        return
+    wd = case.reference.floats[name]
+    for kind, hyper in (
+        ("coupled", {"decay_extra_coupled": wd}),
+        ("decoupled", {"decay_extra_decoupled": wd}),
+        ("unscaled", {"decay_extra_decoupled": wd / rate}),
+        ("grows", {"decay_extra_decoupled": -wd}),
+        ("absent", {}),
+    ):
+        named = named_alteration(f"decay_{kind}", case.reference.entry.name)
+        yield Alteration((), {name: 0.0, **hyper}, (named,), {"weight_decay": wd})
+
+
 class _Knob(NamedTuple):
     """A number of the rule: what it is called, where to look for it, and what it means."""
 

@@ -36,6 +36,7 @@ class Stepper:
 
     call: Callable[[Problem], tuple[np.ndarray, Any]]
     varied: bool = False
+    words: str = ""
     otherwise: Otherwise = no_other
     traced: Callable[[], bool] = lambda: False
 

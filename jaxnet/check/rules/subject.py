@@ -68,7 +68,7 @@ def subject(rule: Any, hyper: Mapping[str, Any], asked: Mapping[str, Any], close
             if isinstance(error, Broken) and shapes in (MIXED, SAME, MATRIX, VECTOR):
                 broken.append(told(error))
             continue
-        form = form.format(library="JAX" if stepper.traced() else "NumPy")
+        form = form.format(library="JAX" if stepper.traced() else "NumPy") + stepper.words
         unit = float(jnp.finfo(dtype).eps) / 2  # type: ignore[no-untyped-call]
         varied = stepper.varied
 

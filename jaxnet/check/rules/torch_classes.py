@@ -16,6 +16,9 @@ TORCH_NAMES = {
     "b2": ("b2", "beta2"),
     "decay": ("alpha", "decay", "rho"),
     "momentum": ("momentum", "mu"),
+    "weight_decay": ("weight_decay", "wd"),
+    "eps": ("eps", "epsilon"),
+    "rho": ("rho", "alpha", "decay"),
     "max_learning_rate": ("max_lr", "max_learning_rate", "lr"),
 }
 """How classes of torch.optim call what the zoo calls otherwise."""
@@ -30,10 +33,12 @@ def of_torch(rule: Any, hyper: Mapping[str, Any], asked: Mapping[str, Any]) -> S
     Args:
         rule: A class, or a function from parameters to an optimizer.
         hyper: The hyperparameters, for a class that is to be constructed.
-        asked: Those that the user gave; a class must know them.
+        asked: Those that the user gave. A class of torch must know them; one of the user's own
+            may have them written into it.
     """
     torch = sys.modules["torch"]
-    given = _torch_arguments(rule, hyper, asked) if isinstance(rule, type) else {}
+    given, lost = _torch_arguments(rule, hyper, asked) if isinstance(rule, type) else ({}, [])
+    words = f"; {', '.join(lost)} not handed on, it has no such argument" if lost else ""
     schedule = hyper.get("learning_rate")
 
     def call(problem: Problem) -> tuple[np.ndarray, Any]:
@@ -60,13 +65,13 @@ def of_torch(rule: Any, hyper: Mapping[str, Any], asked: Mapping[str, Any]) -> S
             path.append(row([p.detach().numpy().copy() for p in params]))
         return np.array(path), np.float64
 
-    return Stepper(call, varied=not callable(schedule))
+    return Stepper(call, varied=not callable(schedule), words=words)
 
 
 def _torch_arguments(
     rule: type, hyper: Mapping[str, Any], asked: Mapping[str, Any]
-) -> dict[str, Any]:
-    """The hyperparameters in the names that the class's constructor has for them."""
+) -> tuple[dict[str, Any], list[str]]:
+    """The hyperparameters as the class's constructor calls them, and those that it lacks."""
     names = inspect.signature(rule).parameters
     given: dict[str, Any] = {}
     for name, value in hyper.items():
@@ -81,10 +86,10 @@ def _torch_arguments(
         given["betas"] = (hyper["b1"], hyper["b2"])
         taken |= {"b1", "b2"}
     lost = [k for k in asked if k in TORCH_NUMBERS and k not in taken and asked[k]]
-    if lost:
+    if lost and rule.__module__.startswith("torch."):
         raise ValueError(
             f"{rule.__name__} has no argument for {', '.join(lost)}: it has {', '.join(names)}. "
-            "Make the optimizer yourself, rule=lambda params: torch.optim.SGD(params, ...), or "
+            f"Make it yourself, rule=lambda params: torch.optim.{rule.__name__}(params, ...), or "
             "leave the hyperparameter out"
         )
-    return given
+    return given, lost

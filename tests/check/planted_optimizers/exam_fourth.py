@@ -381,14 +381,7 @@ plant(
     named(rprop("swapped"), d=LR, g=0),
     "mismatch",
 )
-plant(
-    "rprop goes on at a turn",
-    "wrong_accumulator",
-    "rprop",
-    listed(rprop("minus form"), d=LR, g=0),
-    "mismatch",
-    "order",
-)
+right("rprop goes on at a turn, as Rprop-", "rprop", listed(rprop("minus form"), d=LR, g=0))
 plant("rprop keeps no gradient", "state_reset", "rprop", named(rprop("never kept"), d=LR, g=0))
 right("rprop", "rprop", single(rprop(""), d=LR, g=0))
 
@@ -415,7 +408,13 @@ def adagrad(fault: str) -> Update:
 plant("adagrad late", "order", "adagrad", named(adagrad("late"), a=0.1))
 plant("adagrad forgets", "wrong_accumulator", "adagrad", traced(adagrad("forgetting"), a=0.1))
 plant("adagrad rootless", "sqrt_missing", "adagrad", single(adagrad("no root"), a=0.1))
-plant("adagrad of magnitudes", "wrong_accumulator", "adagrad", listed(adagrad("abs"), a=0.1))
+plant(
+    "adagrad of magnitudes",
+    "wrong_accumulator",
+    "adagrad",
+    listed(adagrad("abs"), a=0.1),
+    "sqrt_missing",
+)
 plant("adagrad from one", "initial_accumulator", "adagrad", listed(adagrad(""), a=1.0))
 right("adagrad", "adagrad", listed(adagrad(""), a=0.1))
 
@@ -1402,7 +1401,7 @@ plant(
     "scale",
     "no_bias_correction",
 )
-plant("chain sm3 up", "sign", "sm3", chain(optax.scale_by_sm3(0.9, 1e-8), optax.scale(LR)))
+plant("chain sm3 up", "sign", "sm3", chain(optax.scale_by_sm3(0.9, eps=1e-8), optax.scale(LR)))
 plant(
     "chain adafactor is rms", "mismatch", "adafactor", optax.rmsprop(LR, 0.8), "wrong_accumulator"
 )

@@ -78,7 +78,7 @@ plant(
 )
 plant("adamw after", "order", "adamw", made(AfterTheStep), weight_decay=WD)
 plant("sgd clips", "mismatch", "gd", made(Clips))
-plant("nadam for adam", "nesterov_point", "adam", made(optim.NAdam, momentum_decay=0.0))
+plant("nadam for adam", "nesterov_point", "adam", made(optim.NAdam, momentum_decay=0.0), "mismatch")
 plant("hand rootless", "sqrt_missing", "adam", made(HandAdam, fault="rootless"))
 plant("hand trace", "dampening", "adam", made(HandAdam, fault="trace"))
 plant("adamax betas", "betas_swapped", "adamax", made(optim.Adamax, betas=(0.999, 0.9)))
