@@ -64,7 +64,7 @@ def optimizer(
         tell("reading the rule")
         due = Reference(reference, hyper)
         given = {k: v for k, v in due.hyper.items() if v is not None}
-        mine = subject(rule, given, due.given, due.closed)
+        mine = subject(rule, given, due.given, due.shapes, due.closed)
         case = _case(due, mine, tell)
         return _told(case, mine, tell)
 

@@ -13,7 +13,7 @@ import optax
 
 from jaxnet.check.rules.forms import Broken, Form, Otherwise, Stepper, extra_of, no_other, row, told
 from jaxnet.check.rules.pairs import own_names, pair, turned_names
-from jaxnet.check.rules.problems import MATRIX, MIXED, SAME, VECTOR, Problem, problems
+from jaxnet.check.rules.problems import MATRIX, SAME, VECTOR, Problem, problems
 from jaxnet.check.rules.torch_classes import of_torch
 
 
@@ -39,7 +39,13 @@ class Subject:
     otherwise: Otherwise = no_other
 
 
-def subject(rule: Any, hyper: Mapping[str, Any], asked: Mapping[str, Any], closed: bool) -> Subject:
+def subject(
+    rule: Any,
+    hyper: Mapping[str, Any],
+    asked: Mapping[str, Any],
+    mixed: Mapping[str, tuple[int, ...]],
+    closed: bool,
+) -> Subject:
     """Find out what the rule is and which form of parameters it takes.
 
     Args:
@@ -47,6 +53,7 @@ def subject(rule: Any, hyper: Mapping[str, Any], asked: Mapping[str, Any], close
             of torch.optim, or a function from parameters to an optimizer of torch.
         hyper: The hyperparameters, for a class that is to be constructed.
         asked: Those that the user gave; a class of torch must know them.
+        mixed: The shapes of leaves to try first.
         closed: Whether the gradients come from the quadratic of the closed problem.
 
     Raises:
@@ -55,7 +62,7 @@ def subject(rule: Any, hyper: Mapping[str, Any], asked: Mapping[str, Any], close
     """
     errors: dict[str, str] = {}
     broken: list[str] = []
-    for form, shapes, stepper in _runs(rule, hyper, asked):
+    for form, shapes, stepper in _runs(rule, hyper, asked, mixed):
         probe = problems(shapes, 0.0)[0].cut(2)
         if closed:
             probe = Problem(probe.name, probe.start, probe.grads, probe.values, closed=True)
@@ -65,7 +72,7 @@ def subject(rule: Any, hyper: Mapping[str, Any], asked: Mapping[str, Any], close
             # The same error on another form says nothing new.
             errors.setdefault(told(error), form)
             # What it does with names of its own is a guess, and no reason.
-            if isinstance(error, Broken) and shapes in (MIXED, SAME, MATRIX, VECTOR):
+            if isinstance(error, Broken) and shapes in (mixed, SAME, MATRIX, VECTOR):
                 broken.append(told(error))
             continue
         form = form.format(library="JAX" if stepper.traced() else "NumPy") + stepper.words
@@ -96,12 +103,15 @@ def subject(rule: Any, hyper: Mapping[str, Any], asked: Mapping[str, Any], close
 
 
 def _runs(
-    rule: Any, hyper: Mapping[str, Any], asked: Mapping[str, Any]
+    rule: Any,
+    hyper: Mapping[str, Any],
+    asked: Mapping[str, Any],
+    mixed: Mapping[str, tuple[int, ...]],
 ) -> Iterator[tuple[str, Any, Stepper]]:
     """The forms of parameters to try, with their shapes, and how the rule is run on each."""
     if hasattr(rule, "init") and hasattr(rule, "update"):
-        words = f"a dict of arrays {tuple(MIXED.values())}"
-        yield words, MIXED, _optax(rule, Form("dict", MIXED))
+        words = f"a dict of arrays {tuple(mixed.values())}"
+        yield words, mixed, _optax(rule, Form("dict", mixed))
         yield "one array", MATRIX, _optax(rule, Form("array", MATRIX))
         return
     both = rule
@@ -109,8 +119,8 @@ def _runs(
         both = (rule.init, rule.step)
     if isinstance(both, tuple | list) and len(both) == 2 and all(map(callable, both)):
         forms: list[tuple[str, Any, str]] = [
-            ("a dict of arrays of different shapes", MIXED, "dict"),
-            ("a list of arrays of different shapes", MIXED, "list"),
+            ("a dict of arrays of different shapes", mixed, "dict"),
+            ("a list of arrays of different shapes", mixed, "list"),
             ("a dict of arrays of one shape", SAME, "dict"),
             ("a list of arrays of one shape", SAME, "list"),
             ("one matrix", MATRIX, "array"),
@@ -127,7 +137,7 @@ def _runs(
         return
     if callable(rule) and "torch" in sys.modules:
         run = of_torch(rule, hyper, asked)
-        yield "parameters of different shapes", MIXED, run
+        yield "parameters of different shapes", mixed, run
         yield "parameters of one shape", SAME, run
         return
     raise TypeError(

@@ -8,6 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from jaxnet import optim
+
 from .problem import Planted
 
 LR, WD = 0.05, 0.02
@@ -1318,6 +1320,15 @@ def shampoo(fault: str) -> Any:
 plant("shampoo averages", "wrong_accumulator", "shampoo", shampoo("average"))
 plant("shampoo power doubled", "sqrt_missing", "shampoo", shampoo("whole power"), "mismatch")
 right("shampoo", "shampoo", shampoo(""))
+
+
+plant(
+    "soap decays in the gradient",
+    "coupled_weight_decay",
+    "soap",
+    optax.chain(optax.add_decayed_weights(WD), optim.soap(LR, weight_decay=0.0)),
+    **decay,
+)
 
 
 # --- Chains of optax ----------------------------------------------------------------------------
