@@ -15,8 +15,11 @@ from jaxnet.check.rules.other_rules import other_rules
 from jaxnet.check.rules.singles import singles
 from jaxnet.check.rules.values import other_values
 
-PAIRS = 8_000
-"""How many pairs of alterations are tried. A number, not a time: the answer is always the same."""
+PAIRS, CLOSE = 5_000, 12
+"""How many pairs of alterations are tried, and how many alterations with every other one.
+
+Numbers, not a time: the answer is always the same.
+"""
 
 
 class Found(NamedTuple):
@@ -157,34 +160,44 @@ def _resets(screen: Screen) -> Iterator[Alteration]:
 
 
 def _pair(screen: Screen, known: list[Alteration]) -> Found:
-    """Two alterations at a time, the likely first."""
+    """Two alterations at a time: the likely first, then those of which one comes close."""
     swaps = [a for a in (*known, *other_values(screen.case)) if a.hyper]
-    plain = _different(screen, [a for a in known if a.on])
+    plain, apart = _different(screen, [a for a in known if a.on])
     n = len(plain)
     pairs = [(i, j) for i, j in combinations(range(n + len(swaps)), 2) if i < n]
     # Numbers are as likely as words, so both are counted from 0.
     pairs.sort(key=lambda pair: pair[0] + (pair[1] if pair[1] < n else pair[1] - n))
+    close = set(sorted(range(n), key=lambda i: apart[i])[:CLOSE])
+    tried = [*pairs[:PAIRS], *(p for p in pairs[PAIRS:] if close & set(p))]
     both = [*plain, *swaps]
-    for i, j in pairs[:PAIRS]:
+    for i, j in tried:
         a, b = both[i], both[j]
         if screen(Alteration(a.on + b.on, {**a.hyper, **b.hyper})):
             return Found(_joined(a, b), screen.leaves)
-    return Found(None, [], complete=len(pairs) <= PAIRS)
+    return Found(None, [], complete=len(tried) == len(pairs))
 
 
-def _different(screen: Screen, known: list[Alteration]) -> list[Alteration]:
-    """The alterations that do something here, and not the same as an earlier one."""
+def _different(screen: Screen, known: list[Alteration]) -> tuple[list[Alteration], list[float]]:
+    """The alterations that do something here, and not the same as an earlier one.
+
+    Beside each how far its path is from the user's.
+    """
     case = screen.case
+    mine = case.paths[screen.k][: screen.steps + 1]
     path = case.run(Alteration(), screen.k, screen.steps)
-    seen = {b"", b"" if path is None else path.round(12).tobytes()}
-    found = []
+    seen = {b"" if path is None else path.round(12).tobytes()}
+    found, apart = [], []
     for a in known:
         path = case.run(a, screen.k, screen.steps)
-        mark = b"" if path is None else path.round(12).tobytes()
+        if path is None:
+            continue
+        mark = path.round(12).tobytes()
         if mark not in seen:
             found.append(a)
+            size = float(np.sum((path - mine) ** 2))
+            apart.append(size if np.isfinite(size) else np.inf)
         seen.add(mark)
-    return found
+    return found, apart
 
 
 def _joined(a: Alteration, b: Alteration) -> Alteration:
