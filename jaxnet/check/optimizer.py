@@ -8,8 +8,10 @@ import numpy as np
 
 from jaxnet.check.report import Finding, Report
 from jaxnet.check.rules.alteration import Equations, run
+from jaxnet.check.rules.case import Alteration, Case
 from jaxnet.check.rules.comparison import HALF_SINGLE, LOOSE, RELATIVE, SINGLE, Gap, by_leaf, gap
-from jaxnet.check.rules.diagnosis import Alteration, Case, dialect, search
+from jaxnet.check.rules.diagnosis import Found, dialect, search
+from jaxnet.check.rules.dialects import equals
 from jaxnet.check.rules.equations import EQUATIONS
 from jaxnet.check.rules.problems import closed_problem, problems, varied_problem
 from jaxnet.check.rules.reference import Reference
@@ -52,7 +54,8 @@ def optimizer(
         A report; `report.ok` says whether the rule is right, `report.to_dict()` has the numbers.
 
     Raises:
-        TypeError: rule is none of the forms above.
+        TypeError: rule is none of the forms above, or a pair that takes or returns what it
+            should in another order.
         ValueError: There is no such reference, it lacks a hyperparameter or cannot run on recorded
             gradients, or the rule fails on every form of parameters.
     """
@@ -61,7 +64,7 @@ def optimizer(
         tell("reading the rule")
         due = Reference(reference, hyper)
         given = {k: v for k, v in due.hyper.items() if v is not None}
-        mine = subject(rule, given, due.closed)
+        mine = subject(rule, given, due.given, due.shapes, due.closed)
         case = _case(due, mine, tell)
         return _told(case, mine, tell)
 
@@ -106,7 +109,14 @@ def _told(case: Case, mine: Subject, tell: Callable[[str], None]) -> Report:
     notes = [f"run on {mine.form}"]
     if not any(g.any for g in gaps):
         title = f"the rule is {name}, on all {len(gaps)} problems"
+        notes += [f"equals {other}" for other in equals(case.reference)]
         return _report(case, gaps, title, [], [*notes, *_under_a_schedule(case, mine)])
+    again = mine.path(case.problems[0])
+    if not np.allclose(again, case.paths[0], rtol=1e-5, equal_nan=True):
+        return _report(case, gaps, f"the rule is not {name}", [_outside(case)], notes)
+    otherwise = mine.otherwise(case.problems[0], case.due[0], True)
+    if otherwise:
+        raise TypeError(otherwise)
     tell("comparing with other libraries")
     worst = max(float(g.relative[g.wrong].max(initial=0)) for g in gaps)
     other = dialect(case) if name in EQUATIONS else None
@@ -119,11 +129,27 @@ def _told(case: Case, mine: Subject, tell: Callable[[str], None]) -> Report:
         return _report(case, gaps, title, [], [note, *notes])
     tell("searching for the cause")
     found = search(case, tell, small=worst < HALF_SINGLE)
-    if worst < HALF_SINGLE and found is None:
+    if worst < HALF_SINGLE and found.alteration is None:
         title = f"the rule is {name}, up to {worst:.1e} on {len(gaps)} problems"
         note = "a factor in it is computed in float32: the paths agree to five digits, not to nine"
         return _report(case, gaps, title, [], [note, *notes])
+    if found.alteration is None:
+        otherwise = mine.otherwise(case.problems[0], case.due[0], False)
+        if otherwise:
+            raise TypeError(otherwise)
     findings = _findings(case, gaps, found)
+    if found.base is not None:
+        notes.append(f"otherwise the rule is that of {found.base.name}: {found.base.difference}")
+    rate, mu = (case.reference.hyper.get(k) for k in ("learning_rate", "momentum"))
+    if findings[0].code == "dampening" and isinstance(rate, float) and isinstance(mu, float):
+        slower = Alteration((), {"learning_rate": rate * (1 - mu)})
+        paths = [case.run(slower, k) for k in range(len(case.problems))]
+        if not any(case.wrong_leaves(k, path).any() for k, path in enumerate(paths)):
+            notes.append(
+                f"the same path is that of the rule with learning_rate = {rate * (1 - mu):.6g}"
+            )
+    if not found.complete:
+        notes.append("the search has a limit: not all pairs of alterations were tried")
     title = (
         f"the rule is not {name}: it parts on {sum(g.any for g in gaps)} of {len(gaps)} problems"
     )
@@ -148,9 +174,19 @@ def _under_a_schedule(case: Case, mine: Subject) -> list[str]:
     ]
 
 
-def _findings(
-    case: Case, gaps: list[Gap], found: tuple[Alteration, list[int]] | None
-) -> list[Finding]:
+def _outside(case: Case) -> Finding:
+    """The same start and the same gradients led elsewhere the second time."""
+    return Finding(
+        "state_shared",
+        tuple(case.leaves),
+        "The same start and the same gradients lead elsewhere when the rule is run again: it keeps "
+        "something outside of its state, in an object, a global or a default argument, or it "
+        "draws random numbers.",
+        "Make all that is remembered in init(params), and hand it on in the state.",
+    )
+
+
+def _findings(case: Case, gaps: list[Gap], found: Found) -> list[Finding]:
     leaves = case.leaves
     wrong = np.any([by_leaf(g.wrong, case.sizes) for g in gaps], axis=0)
     k = next(i for i, g in enumerate(gaps) if g.any)
@@ -160,13 +196,14 @@ def _findings(
         "first_step": float(first),
         "relative_error": float(min(gaps[k].relative[gaps[k].wrong].max(), 1e300)),
     }
-    if found is None:
+    still = all((path == path[0]).all() for path in case.paths)
+    # Two alterations that stop a rule explain nothing.
+    if found.alteration is None or (still and len(found.alteration.named) > 1):
         return [_mismatch(case, k, first, evidence, tuple(np.array(leaves)[wrong]))]
-    alteration, concerned = found
-    names = tuple(leaves[i] for i in concerned)
+    names = tuple(leaves[i] for i in found.leaves)
     return [
-        Finding(n.code, names, n.message, n.fix, {**evidence, **alteration.evidence})
-        for n in alteration.named
+        Finding(n.code, names, n.message, n.fix, {**evidence, **found.alteration.evidence})
+        for n in found.alteration.named
     ]
 
 
@@ -176,6 +213,14 @@ def _mismatch(
     """None of the known faults: what can be said of the first step that is wrong."""
     mine = np.diff(case.paths[k], axis=0)
     due = np.diff(case.due[k], axis=0)
+    if not mine.any() and due.any():
+        return Finding(
+            "scale",
+            leaves,
+            "The parameters never move: every step is 0.",
+            "Return the new parameters, not those that came in.",
+            {**evidence, "factor": 0.0},
+        )
     factors = [_one_factor(m, d) for m, d in zip(mine, due, strict=True)]
     known = [c for c in factors if c is not None]
     if len(known) == len(factors) and {round(c, 5) for c in known} == {1.0, -1.0}:
@@ -208,18 +253,32 @@ def _mismatch(
             "Look for a schedule, or a correction, that the rule does not have.",
             {**evidence, "factor": known[0], "last_factor": known[-1]},
         )
+    if not np.isfinite(case.paths[k][first]).all():
+        return Finding(
+            "mismatch",
+            leaves,
+            f"The parameters are not finite from step {first} of "
+            f'"{case.problems[k].name}" on: something is divided by 0, or overflows.',
+            "Keep denominators from 0 with the rule's eps.",
+            {"first_step": float(first)},
+        )
     move, wanted = mine[first - 1], due[first - 1]
-    with np.errstate(all="ignore"):
-        cosine = float(move @ wanted / (np.linalg.norm(move) * np.linalg.norm(wanted)))
-        length = float(np.linalg.norm(move) / np.linalg.norm(wanted))
+    sizes = float(np.linalg.norm(move)), float(np.linalg.norm(wanted))
+    said = f"the step there is {sizes[0]:.4g} long, {sizes[1]:.4g} is due"
+    if min(sizes) > 0:
+        cosine, length = float(move @ wanted) / sizes[0] / sizes[1], sizes[0] / sizes[1]
+        said = (
+            f"the step there is {length:.4g} times as long as due, the cosine between the two is "
+            f"{cosine:.4g}"
+        )
+        evidence = {**evidence, "length": length, "cosine": cosine}
     return Finding(
         "mismatch",
         leaves,
         f'The rule parts from {case.reference.entry.name} in step {first} of "'
-        f'{case.problems[k].name}", and no known fault explains it: the step there is {length:.4g} '
-        f"times as long as due, the cosine between the two is {cosine:.4g}.",
+        f'{case.problems[k].name}", and no known fault explains it: {said}.',
         f"Compare with the equations, line by line: jaxnet zoo {case.reference.entry.name}.",
-        {**evidence, "length": length, "cosine": cosine},
+        evidence,
     )
 
 
@@ -258,7 +317,7 @@ def _report(
             (
                 problem.name,
                 str(steps),
-                f"{worst:.1e}",
+                f"{worst:.1e}" if worst < 1e6 else "> 1e+06",
                 "-" if first is None else str(first),
                 verdict,
             )

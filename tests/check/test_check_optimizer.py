@@ -11,8 +11,8 @@ import pytest
 
 from jaxnet import check, optim
 from jaxnet.check.rules.alteration import run
+from jaxnet.check.rules.case import Alteration, Case
 from jaxnet.check.rules.comparison import RELATIVE, gap
-from jaxnet.check.rules.diagnosis import Alteration, Case
 from jaxnet.check.rules.equations import EQUATIONS
 from jaxnet.check.rules.problems import MIXED, problems
 from jaxnet.check.rules.reference import Reference
@@ -29,12 +29,12 @@ def named(p: Planted) -> str:
     return p.name
 
 
-@pytest.mark.parametrize("p", FAULTS[::40], ids=named)
+@pytest.mark.parametrize("p", FAULTS[::60], ids=named)
 def test_planted_faults_are_named(p: Planted) -> None:
     assert headline(p) in (p.code, *p.also)
 
 
-@pytest.mark.parametrize("p", RIGHT[::20], ids=named)
+@pytest.mark.parametrize("p", RIGHT[::30], ids=named)
 def test_right_rules_pass(p: Planted) -> None:
     assert headline(p) == ""
 
@@ -141,6 +141,7 @@ def test_two_faults_are_both_named() -> None:
         ((init, step), "noisy_sgd", {"learning_rate": 0.1}, "eta=0.0"),
         ((init, lambda p, g, s: p["nothing"]), "gd", {"learning_rate": 0.1}, "KeyError: 'nothing'"),
         ((init, lambda p, g, s: p), "gd", {"learning_rate": 0.1}, r"must return \(params, state\)"),
+        ((init, lambda p, g, s: None), "gd", {"learning_rate": 0.1}, "step returned None and left"),
     ],
 )
 def test_errors_say_what_to_do(
@@ -148,6 +149,123 @@ def test_errors_say_what_to_do(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         check.optimizer(rule, reference, **hyper)
+
+
+@pytest.mark.parametrize(
+    ("turned", "words"),
+    [
+        (lambda g, p, s: step(p, g, s), r"step\(grads, params, state\) -> \(params, state\)"),
+        (lambda s, p, g: step(p, g, s), r"step\(state, params, grads\) -> \(params, state\)"),
+        (lambda p, g, s: step(p, g, s)[::-1], r"step\(params, grads, state\) -> \(state, params\)"),
+    ],
+)
+def test_a_rule_that_is_called_otherwise_is_a_type_error(turned: Any, words: str) -> None:
+    with pytest.raises(TypeError, match=words):
+        check.optimizer((init, turned), "momentum", learning_rate=0.005)
+
+
+def velocity(params: Any, grads: Any, state: Any) -> Any:
+    v = {k: 0.9 * state[k] + grads[k] for k in params}
+    return {k: params[k] - 0.1 * v[k] for k in params}, v
+
+
+class Keeps:
+    """A rule that remembers in itself, and not in its state."""
+
+    def __init__(self) -> None:
+        self.v: Any = None
+
+    def init(self, params: Any) -> Any:
+        return ()
+
+    def step(self, params: Any, grads: Any, state: Any) -> Any:
+        new, self.v = velocity(params, grads, self.v or init(params))
+        return new, state
+
+
+def updates(params: Any, grads: Any, state: Any) -> Any:
+    v = velocity(params, grads, state)[1]
+    return {k: -0.1 * v[k] for k in params}, v
+
+
+def damped(params: Any, grads: Any, state: Any) -> Any:
+    v = {k: 0.9 * state[k] + 0.7 * grads[k] if state else grads[k] for k in params}
+    return {k: params[k] - 0.1 * v[k] for k in params}, v
+
+
+def forgets(params: Any, grads: Any, state: Any) -> Any:
+    v, t = state
+    new, v = velocity(params, grads, v if t % 4 else init(params))
+    return new, (v, t + 1)
+
+
+@pytest.mark.parametrize(
+    ("rule", "code", "words"),
+    [
+        (Keeps(), "state_shared", "outside of its state"),
+        ((init, updates), "mismatch", "step returns the update"),
+        ((init, lambda p, g, s: (p, s)), "scale", "never move"),
+        ((lambda p: {}, damped), "dampening", "takes 0.7 g"),
+        ((lambda p: (init(p), 0), forgets), "state_reset", "every 4 steps"),
+        (optax.chain(optax.clip_by_global_norm(0.7), optax.sgd(0.1, 0.9)), "mismatch", "clipped"),
+        ((init, lambda p, g, s: ({k: x / 0 for k, x in p.items()}, s)), "mismatch", "not finite"),
+    ],
+)
+def test_any_rule_can_have_these_faults(rule: Any, code: str, words: str) -> None:
+    report = check.optimizer(rule, "momentum", learning_rate=0.1)
+    assert [finding.code for finding in report.findings] == [code]
+    assert words in report.findings[0].message
+    assert "nan" not in str(report)
+
+
+@pytest.mark.parametrize(("shift", "words"), [(1, "ahead"), (-1, "behind")])
+def test_a_schedule_of_another_step_is_told(shift: int, words: str) -> None:
+    def schedule(t: Any) -> Any:
+        return 0.1 / (1 + t)
+
+    rule = optax.sgd(lambda t: schedule(jax.numpy.maximum(t + shift, 0)), momentum=0.9)
+    report = check.optimizer(rule, "momentum", learning_rate=schedule)
+    assert report.findings[0].code == "scale"
+    assert f"one step {words}" in report.findings[0].message
+
+
+def test_a_fault_on_top_of_a_dialect_is_named() -> None:
+    rule = optax.chain(
+        optax.add_decayed_weights(0.03), optax.rmsprop(0.1, eps_in_sqrt=False, momentum=0.9)
+    )
+    report = check.optimizer(rule, "rmsprop", learning_rate=0.1, momentum=0.9)
+    assert report.findings[0].code == "coupled_weight_decay"
+    assert any("torch.optim.RMSprop" in note for note in report.notes)
+
+
+def test_names_of_ones_own_are_found() -> None:
+    def mine(params: Any, grads: Any, state: Any) -> Any:
+        return {k: params[k] - 0.1 * grads[k] for k in ("W1", "b1")}, state
+
+    report = check.optimizer((lambda params: 0, mine), "gd", learning_rate=0.1)
+    assert report.ok
+    assert "run on a dict of W1, b1, of NumPy" in report.notes
+
+
+def test_a_slower_rate_that_looks_dampened_is_told() -> None:
+    report = check.optimizer((init, velocity), "momentum", learning_rate=1.0)
+    assert report.findings[0].code == "dampening"
+    assert any("learning_rate = 0.1" in note for note in report.notes)
+
+
+def test_a_pair_in_jax_is_said_to_be_one() -> None:
+    def mine(params: Any, grads: Any, state: Any) -> Any:
+        return jax.tree.map(lambda p, g: jax.numpy.subtract(p, 0.1 * g), params, grads), state
+
+    report = check.optimizer((lambda params: 0, mine), "gd", learning_rate=0.1)
+    assert report.notes[0].endswith("of JAX")
+    assert "equals torch.optim.SGD and keras.optimizers.SGD" in report.notes
+
+
+def test_an_argument_that_a_class_of_torch_lacks_is_an_error() -> None:
+    torch = pytest.importorskip("torch")
+    with pytest.raises(ValueError, match="SGD has no argument for b1"):
+        check.optimizer(torch.optim.SGD, "adam", learning_rate=0.1, b1=0.9)
 
 
 def test_what_is_no_rule_is_a_type_error() -> None:

@@ -6,9 +6,25 @@ from typing import Any
 
 import numpy as np
 
+from jaxnet.check.rules.gradients import altered
 from jaxnet.check.rules.problems import Leaves, Problem
 
-State = dict[str, Any]
+
+class State(dict[str, Any]):
+    """What a rule remembers of a leaf, by name; `starts` has values that parts start at instead."""
+
+    def __init__(self, starts: Mapping[str, float]) -> None:
+        super().__init__()
+        self.starts = starts
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """A part, or what it starts at."""
+        if name in self or name not in self.starts or default is None:
+            return super().get(name, default)
+        start = self.starts[name]
+        if isinstance(default, list):
+            return [np.zeros_like(d) + start for d in default]
+        return np.zeros_like(default) + start
 
 
 class Options:
@@ -24,6 +40,7 @@ class Options:
     ) -> None:
         self.hyper = dict(hyper)
         self.on = on
+        self.kinds = frozenset(name.partition(":")[0] for name in on)
         self.asked: dict[str, None] | None = {} if remember else None
 
     def __getattr__(self, name: str) -> Any:
@@ -34,6 +51,8 @@ class Options:
 
     def __call__(self, kind: str, part: str = "") -> bool:
         """Whether the alteration "kind", or "kind:part", is on."""
+        if kind not in self.kinds and self.asked is None:
+            return False
         name = f"{kind}:{part}" if part else kind
         if self.asked is not None:
             self.asked[name] = None
@@ -72,17 +91,25 @@ def run(equations: Equations, o: Options, problem: Problem) -> np.ndarray:
     xs = [x.copy() for x in problem.start]
     memory = Memory(equations, o, xs)
     path = [flat(xs)]
-    late = [np.zeros_like(x) for x in xs]
+    late, before = [np.zeros_like(x) for x in xs], [np.zeros_like(x) for x in xs]
+    shift = o.get("rate_shift", 0)
     with np.errstate(all="ignore"):
         for t in range(1, len(problem.grads) + 1):
-            grads = problem.gradient(t, xs)
+            grads, before = altered(o, problem.gradient(t, xs), before)
             rate = o.get("lr_at", None)
-            lr = np.float64(rate(t) if rate else o.get("learning_rate", 1.0)) * problem.rate(t)
+            lr = o.get("learning_rate", 1.0) if rate is None else rate(max(t + shift, 1))
+            lr = np.float64(lr) * problem.rate(t)
             o.hyper["value"] = problem.value(t, xs)
-            us = _updates(equations, o, memory, t, grads, xs, lr)
+            clock = memory.clock(t)
+            us = _updates(equations, o, memory, clock, grads, xs, lr)
             if o("late"):
                 us, late = late, us
-            xs = [x + u for x, u in zip(xs, us, strict=True)]
+            if o("update_returned"):
+                xs = us
+            elif o("minus_update_returned"):
+                xs = [-u for u in us]
+            else:
+                xs = [x + u for x, u in zip(xs, us, strict=True)]
             if o("decay_after"):
                 xs = [x - lr * o.get("decay_due", 0.0) * x for x in xs]
             path.append(flat(xs))
@@ -100,12 +127,28 @@ class Memory:
     def __init__(self, equations: Equations, o: Options, xs: Leaves) -> None:
         self.one = equations.tree
         self.o = o
-        self.kept: list[State] = [{} for _ in range(1 if self.one else len(xs))]
+        self.starts = {
+            name.split(":", 1)[1]: float(name.split(":", 1)[0].removeprefix("started_"))
+            for name in o.on
+            if name.startswith("started_")
+        }
+        self.count = 1 if self.one else len(xs)
+        self.kept = [State(self.starts) for _ in range(self.count)]
+        self.since = 0
         self.resets = [name.split(":", 1)[1] for name in o.on if name.startswith("reset:")]
         self.shares = [name.split(":", 1)[1] for name in o.on if name.startswith("share:")]
         self.by_shape: dict[Any, State] = {}
         self.common: dict[Any, Any] = {}
         self.last: dict[Any, State] = {}
+
+    def clock(self, t: int) -> int:
+        """The number of step t, after the state was made anew where an alteration says so."""
+        every, phase = self.o.get("reset_every", (0, 0))
+        if every and t > 1 and t % every == phase:
+            self.kept = [State(self.starts) for _ in range(self.count)]
+            if self.o("reset_clock_with_state"):
+                self.since = t - 1
+        return t - self.since
 
     def of(self, i: int, x: Any) -> State:
         """The state of leaf i at the start of its step."""
@@ -117,9 +160,11 @@ class Memory:
         if self.one:
             return s
         if o("share_last"):
-            return dict(self.by_shape.get(x.shape, {}))
+            s = State(self.starts)
+            s.update(self.by_shape.get(x.shape, {}))
+            return s
         if o("share"):
-            return self.by_shape.setdefault(x.shape, {})
+            return self.by_shape.setdefault(x.shape, State(self.starts))
         for name in self.shares:
             for shape in (x.shape, ()):
                 if (name, shape) in self.common:

@@ -10,9 +10,6 @@ import numpy as np
 
 from jaxnet.check.rules.alteration import Options, State
 
-STARTS = (1.0, 0.1, 1e-6)
-"""What averages are started at that should start elsewhere."""
-
 
 def keep(s: State, name: str, new: Any, o: Options, start: Any = 0.0) -> Any:
     """Write a part of the state, and give the value that the update is made of."""
@@ -25,12 +22,11 @@ def keep(s: State, name: str, new: Any, o: Options, start: Any = 0.0) -> Any:
 
 def average(s: State, name: str, value: Any, b: Any, o: Options, start: Any = 0.0) -> Any:
     """Name := b name + (1 - b) value."""
-    weight = 1 - b
+    weight = o.get(f"weight:{name}", 1 - b)
     if o("undamped", name):
         weight = 1.0
     if o("weights_swapped", name):
         b, weight = weight, b
-    start = started(name, start, o)
     if o("seeded", name) and name not in s:
         return keep(s, name, value, o, start)
     if o("seeded_zero_first", name) and name not in s:
@@ -44,15 +40,27 @@ def average(s: State, name: str, value: Any, b: Any, o: Options, start: Any = 0.
         b = -b
     if o("negative_gradient", name):
         weight = -weight
-    return keep(s, name, b * s.get(name, start) + weight * value, o, start)
+    old = s.get(name, start)
+    if o("added", name):
+        return keep(s, name, old + weight * value, o, start)
+    if o("kept_largest", name):
+        return keep(s, name, np.maximum(b * old, value), o, start)
+    if o("ever_largest", name):
+        return keep(s, name, np.maximum(old, value), o, start)
+    if o("by_sign", name):
+        return keep(s, name, old - weight * np.sign(old - value) * value, o, start)
+    if o("corrected_weight", name):
+        # A running mean of all values so far.
+        n = s["count_" + name] = s.get("count_" + name, 0) + 1
+        return keep(s, name, old + (value - old) / n, o, start)
+    return keep(s, name, b * old + weight * value, o, start)
 
 
-def started(name: str, start: Any, o: Options) -> Any:
-    """What a part of the state starts at, or what is taken for it."""
-    for other in STARTS:
-        if o(f"started_{other}", name):
-            return other
-    return start
+def taken(mu: Any, seen: bool, o: Options) -> Any:
+    """How much of the new value a velocity takes: all, or 1 - dampening."""
+    if o("dampened") or (o("dampened_later") and seen):
+        return 1 - mu
+    return o.get("taken_later", 1.0) if seen else 1.0
 
 
 def squares(

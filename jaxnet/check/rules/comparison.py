@@ -7,6 +7,9 @@ import numpy as np
 RELATIVE = 1e-9
 """How far paths may part, relative to the way gone, in float64."""
 
+UNIT = 1.2e-16
+"""The rounding unit of float64."""
+
 HALF_SINGLE = 1e-5
 """Up to here a difference that no fault explains is that of a factor computed in float32."""
 
@@ -48,9 +51,9 @@ def gap(path: np.ndarray, due: np.ndarray, tolerance: float, unit: float) -> Gap
         allowed = tolerance * moved + 8 * unit * steps * (size + moved)
         apart = np.abs(path - due)
         both = (np.isnan(path) & np.isnan(due)) | (path == due)
-        lost = ~np.isfinite(path) & ~both
+        lost = ~(np.isfinite(path) & np.isfinite(due)) & ~both
         apart = np.where(both, 0.0, np.where(lost, np.inf, apart))
-        wrong = ~(apart <= allowed) & ~both
+        wrong = lost | (~(apart <= allowed) & ~both)
         relative = np.where(apart > 0, apart / np.maximum(moved, 1e-300), 0.0)
     return Gap(wrong, relative)
 

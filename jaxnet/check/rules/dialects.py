@@ -25,6 +25,7 @@ class Dialect:
 
 _KERAS_EPS = "eps is added before the bias correction"
 _KERAS_ADAM = Dialect("keras.optimizers.Adam", _KERAS_EPS, on=("eps_hat",))
+_SEVEN = {"eps": 1e-7}
 _AUTHORS = "no bias correction, as the authors' code has by default"
 
 DIALECTS: dict[str, tuple[Dialect, ...]] = {
@@ -41,7 +42,14 @@ DIALECTS: dict[str, tuple[Dialect, ...]] = {
             {"eps_in_sqrt": False, "initial_accumulator_value": 0.0, "eps": 1e-10},
         ),
     ),
+    "adadelta": (
+        Dialect(
+            "keras.optimizers.Adadelta at its defaults", "rho = 0.95 and eps = 1e-7",
+            {"rho": 0.95, **_SEVEN},
+        ),
+    ),
     "rmsprop": (
+        Dialect("keras.optimizers.RMSprop at its defaults", "eps = 1e-7", _SEVEN),
         Dialect("torch.optim.RMSprop", "eps outside the root", {"eps_in_sqrt": False}),
         Dialect(
             "torch.optim.RMSprop",
@@ -55,8 +63,19 @@ DIALECTS: dict[str, tuple[Dialect, ...]] = {
             {"eps_in_sqrt": False, "decay": 0.99},
         ),
     ),
-    "adam": (_KERAS_ADAM,),
-    "adamw": (Dialect("keras.optimizers.AdamW", _KERAS_EPS, on=("eps_hat",)),),
+    "adam": (
+        _KERAS_ADAM,
+        Dialect(
+            "keras.optimizers.Adam at its defaults",
+            f"{_KERAS_EPS}, and is 1e-7", _SEVEN, ("eps_hat",),
+        ),
+    ),
+    "adamw": (
+        Dialect("keras.optimizers.AdamW", _KERAS_EPS, on=("eps_hat",)),
+        Dialect(
+            "torch.optim.AdamW at its defaults", "a decay of 0.01", {"weight_decay": 0.01}
+        ),
+    ),
     "adamax": (Dialect("keras.optimizers.Adamax", "eps added to the maximum", on=("eps_below",)),),
     "nadam": (
         Dialect("torch.optim.NAdam", "a momentum that grows", {"momentum_decay": 0.004}),
@@ -128,3 +147,42 @@ DIALECTS: dict[str, tuple[Dialect, ...]] = {
     ),
     "rprop": (Dialect("Rprop- of Igel & Huesken (2000)", "no step is left out", on=("moves_on",)),),
 }  # fmt: skip
+
+
+_TORCH_SGD = "torch.optim.SGD and, at a constant learning rate, keras.optimizers.SGD"
+
+EQUALS: dict[str, tuple[tuple[str, Mapping[str, Any]], ...]] = {
+    "gd": (("torch.optim.SGD and keras.optimizers.SGD", {}),),
+    "momentum": ((_TORCH_SGD, {}),),
+    "nesterov": ((f"{_TORCH_SGD}, with nesterov=True", {}),),
+    "adagrad": (
+        ("keras.optimizers.Adagrad", {"eps_in_sqrt": True}),
+        ("torch.optim.Adagrad", {"eps_in_sqrt": False}),
+    ),
+    "adadelta": (("torch.optim.Adadelta and keras.optimizers.Adadelta", {}),),
+    "rmsprop": (
+        (
+            "keras.optimizers.RMSprop",
+            {"eps_in_sqrt": True, "bias_correction": False, "nesterov": False},
+        ),
+        (
+            "torch.optim.RMSprop",
+            {"eps_in_sqrt": False, "bias_correction": False, "nesterov": False},
+        ),
+    ),
+    "rprop": (("torch.optim.Rprop", {}),),
+    "adam": (("torch.optim.Adam", {"eps_root": 0.0}),),
+    "adamw": (("torch.optim.AdamW", {"eps_root": 0.0}),),
+    "adamax": (("torch.optim.Adamax", {}),),
+    "lion": (("keras.optimizers.Lion", {}),),
+}  # fmt: skip
+"""Whose rule the zoo's is, and the hyperparameters with which it is."""
+
+
+def equals(due: Any) -> list[str]:
+    """Whose rule a reference is, too, with the hyperparameters that it has."""
+    return [
+        name
+        for name, needs in EQUALS.get(due.entry.name, ())
+        if all(due.hyper.get(k) == value for k, value in needs.items())
+    ]

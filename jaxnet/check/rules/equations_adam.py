@@ -182,6 +182,8 @@ def radam(g: Any, x: Any, s: State, t: int, lr: Any, o: Options) -> Any:
     rectified = rho > o.threshold if o("threshold_strict") else rho >= o.threshold
     if o("always_rectified"):
         rectified = True
+    if o("never_rectified"):
+        rectified = False
     if not rectified:
         if o("warmup_absent"):
             return np.zeros_like(g)
@@ -276,8 +278,12 @@ def yogi(g: Any, x: Any, s: State, t: int, lr: Any, o: Options) -> Any:
         change = (1 - o.b2) * np.sign(old - power**2) * power**2
     if o("undamped", "v"):
         change = change / (1 - o.b2)
-    if o("sign_of_gradient"):
+    if o("compared_with_gradient"):
         change = (1 - o.b2) * np.sign(old - g) * power
+    if o("added", "v"):
+        change = -(1 - o.b2) * power
+    if o("total", "v"):
+        change = -power
     v = keep(s, "v", old - change, o)
     if not o.bias_correction:
         return -lr * quotient(m, root(v, o.eps, o, False, 0.0, c=None), o.eps, o)

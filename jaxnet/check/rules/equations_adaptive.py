@@ -12,7 +12,7 @@ from jaxnet.check.rules.averages import (
     root,
     square,
     squares,
-    started,
+    taken,
     total,
 )
 
@@ -91,7 +91,7 @@ def rmsprop(g: Any, x: Any, s: State, t: int, lr: Any, o: Options) -> Any:
     if o("momentum_of_gradient"):
         b = keep(s, "b", mu * s.get("b", 0.0) + g, o)
         return -lr * b / below
-    weight = 1 - mu if o("dampened") or (o("dampened_later") and "b" in s) else 1.0
+    weight = taken(mu, "b" in s, o)
     sign = -1.0 if o("momentum_negative") else 1.0
     b = keep(s, "b", sign * mu * s.get("b", 0.0) + weight * inside * d, o)
     ahead = not o.nesterov if o("point_plain") or o("point_ahead") else o.nesterov
@@ -102,8 +102,7 @@ def sm3(g: Any, x: Any, s: State, t: int, lr: Any, o: Options) -> Any:
     """The update of `sm3`."""
     axes = range(g.ndim)
     rest = [tuple(b for b in axes if b != a) for a in axes]
-    first = np.zeros_like(g) + started("mu", 0.0, o)
-    mus = s.get("mu", [first.max(axis=r, keepdims=True) for r in rest])
+    mus = s.get("mu", [np.zeros_like(g).max(axis=r, keepdims=True) for r in rest])
     least = np.max(np.broadcast_arrays(*mus), axis=0) if o("cover_largest") else _least(mus)
     if o("cover_sum"):
         least = sum(np.broadcast_arrays(*mus))

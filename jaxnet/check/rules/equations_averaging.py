@@ -37,7 +37,8 @@ def schedule_free(g: Any, y: Any, s: State, t: int, lr: Any, o: Options, squared
         c2 = correction(o.b2, t, o, "v")
         d = g / root(v / c2, o.eps, o, False, 0.0, c=1 - np.float64(o.b2) ** t)
     b1 = 1 - o.b1 if o("mix_swapped") else o.b1
-    x = s.get("x", y) if o("x_stored") else (y - (1 - b1) * z) / b1
+    stored = o("x_stored") or o("point_plain")
+    x = s.get("x", y) if stored else (y - (1 - b1) * z) / b1
     new = z - lr * (d + wd * y) - outer
     if o("step_from_y"):
         new = y - lr * (d + wd * y) - outer
@@ -192,7 +193,7 @@ def cocob(g: Any, x: Any, s: State, t: int, lr: Any, o: Options) -> Any:
     R = old["R"] + gain if o("reward_negative") else old["R"] - gain
     if not o("reward_unbounded"):
         R = np.maximum(R, 0)
-    theta = old["theta"] + g if o("momentum_negative") else old["theta"] - g
+    theta = old["theta"] + g if o("bet_negative") else old["theta"] - g
     if o("unkept", "L"):
         L = np.abs(g) + o.eps
     if o("unkept", "theta"):

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from jaxnet.check.rules.alteration import Equations, Options, State
-from jaxnet.check.rules.averages import average, keep
+from jaxnet.check.rules.averages import average, keep, taken
 
 
 def gd(g: Any, x: Any, s: State, t: int, lr: Any, o: Options) -> Any:
@@ -18,9 +18,7 @@ def velocity(g: Any, s: State, lr: Any, o: Options, nesterov: bool) -> Any:
     mu, old = o.momentum, s.get("v", g if o("seeded", "v") else np.zeros_like(g))
     inside = lr if o("lr_inside") or o("lr_twice") else 1.0
     outside = 1.0 if o("lr_inside") else lr
-    weight = 1.0
-    if o("dampened") or (o("dampened_later") and "v" in s):
-        weight = 1 - mu
+    weight = taken(mu, "v" in s, o)
     if o("momentum_negative"):
         mu = -mu
     if o("dampened_corrected"):
@@ -36,6 +34,8 @@ def velocity(g: Any, s: State, lr: Any, o: Options, nesterov: bool) -> Any:
         if o("point_late"):
             return -outside * mu * old
         return -outside * v
+    if o("point_whole"):
+        return -outside * (inside * weight * g + v)
     if o("point_velocity"):
         return -outside * (1 + mu) * v
     if o("point_twice"):

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from jaxnet.check.rules.alteration import Equations, Options, State
-from jaxnet.check.rules.averages import average, keep, root, squares
+from jaxnet.check.rules.averages import average, keep, root, squares, taken
 from jaxnet.check.rules.equations_adam import looking_ahead, moments, ratio_of
 
 
@@ -60,7 +60,7 @@ def lars(g: Any, x: Any, s: State, t: int, lr: Any, o: Options) -> Any:
     inside, outside = (lr, 1.0) if not o("lr_outside") else (1.0, lr)
     if o("lr_twice"):
         outside = lr
-    weight = 1 - mu if o("dampened") or (o("dampened_later") and "v" in s) else 1.0
+    weight = taken(mu, "v" in s, o)
     if o("momentum_negative"):
         mu = -mu
     if o("ratio_of_velocity"):
@@ -119,7 +119,7 @@ def novograd(g: Any, x: Any, s: State, t: int, lr: Any, o: Options) -> Any:
     used = keep(s, "v", new, o, start=power)
     below = root(used, o.eps, o, False, o.eps_root, c=None)
     scaled = g / (used + o.eps if o("norm_averaged") else below)
-    weight = 1 - o.b1 if o("dampened") or (o("dampened_later") and "m" in s) else 1.0
+    weight = taken(o.b1, "m" in s, o)
     b1 = -o.b1 if o("momentum_negative") else o.b1
     decayed = scaled + wd * x
     if o("momentum_of_gradient"):
@@ -267,7 +267,7 @@ def shampoo(g: Any, x: Any, s: State, t: int, lr: Any, o: Options) -> Any:
             s[f"root{axis}"] = _power(used, exponent, eps, o)
         scaled = np.moveaxis(np.tensordot(s[f"root{axis}"], scaled, (1, axis)), 0, axis)
     mu = o.momentum
-    weight = 1 - mu if o("dampened") else 1.0
+    weight = taken(mu, "v" in s, o)
     if o("momentum_negative"):
         mu = -mu
     v = keep(s, "v", mu * s.get("v", 0.0) + weight * scaled, o)

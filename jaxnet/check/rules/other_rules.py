@@ -4,9 +4,9 @@ import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from jaxnet.check.rules.catalogue import Named
 from jaxnet.check.rules.dialects import DIALECTS
 from jaxnet.check.rules.equations import EQUATIONS
+from jaxnet.check.rules.named import Named
 from jaxnet.check.rules.reference import Reference
 from jaxnet.optim.zoo import named
 

@@ -11,6 +11,9 @@ Leaves = list[np.ndarray]
 MIXED = {"bias": (3,), "kernel": (4, 3), "other": (4, 3), "wide": (2, 5)}
 """Leaves of different shapes, and two of the same: states that are shared show on those."""
 
+NEARLY_SQUARE = {**MIXED, "wide": (2, 3)}
+"""For rules that go by eigenvectors: of the products of a wide leaf many are alike."""
+
 SAME = {"kernel": (4, 3), "other": (4, 3)}
 """For rules that can take leaves of one shape only."""
 

@@ -11,8 +11,8 @@ import numpy as np
 import optax
 
 from jaxnet.check.rules.alteration import Equations, Options, State
-from jaxnet.check.rules.problems import Problem
-from jaxnet.check.rules.subject import Form, extra_of
+from jaxnet.check.rules.forms import Form, extra_of
+from jaxnet.check.rules.problems import MIXED, NEARLY_SQUARE, Problem
 from jaxnet.optim.gradient_descent import gd
 from jaxnet.optim.zoo import Entry, named
 
@@ -59,6 +59,11 @@ class Reference:
         """What keeps its denominators from 0, as a plain number; 0 if nothing does."""
         values = [self.hyper.get(k) for k in ("eps", "eps_root")]
         return max((float(v) for v in values if isinstance(v, int | float)), default=0.0)
+
+    @property
+    def shapes(self) -> Mapping[str, tuple[int, ...]]:
+        """Leaves of different shapes on which it goes one way only."""
+        return NEARLY_SQUARE if self.entry.name == "soap" else MIXED
 
     def path(
         self, problem: Problem, shapes: Mapping[str, tuple[int, ...]], **other: float

@@ -2,7 +2,7 @@
 
 import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,26 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxnet.check.rules.problems import (
-    MATRIX,
-    MIXED,
-    SAME,
-    VECTOR,
-    Leaves,
-    Problem,
-    bowl,
-    problems,
-)
-
-TORCH_NAMES = {
-    "learning_rate": ("lr", "learning_rate"),
-    "b1": ("b1", "beta1"),
-    "b2": ("b2", "beta2"),
-    "decay": ("alpha", "decay", "rho"),
-    "momentum": ("momentum", "mu"),
-    "max_learning_rate": ("max_lr", "max_learning_rate", "lr"),
-}
-"""How classes of torch.optim call what the zoo calls otherwise."""
+from jaxnet.check.rules.forms import Broken, Form, Otherwise, Stepper, extra_of, no_other, row, told
+from jaxnet.check.rules.pairs import own_names, pair, turned_names
+from jaxnet.check.rules.problems import MATRIX, SAME, VECTOR, Problem, problems
+from jaxnet.check.rules.torch_classes import of_torch
 
 
 @dataclass(frozen=True)
@@ -43,6 +27,8 @@ class Subject:
         unit: The rounding unit of its parameters: 1.1e-16 in float64, 6.0e-8 in float32.
         varied: Whether its learning rate can be varied from step to step.
         form: How it takes its parameters, in words.
+        otherwise: What to say of a rule that goes the path that is due if it is called in
+            another way; "" if it does not.
     """
 
     path: Callable[[Problem], np.ndarray]
@@ -50,36 +36,46 @@ class Subject:
     unit: float
     varied: bool
     form: str
+    otherwise: Otherwise = no_other
 
 
-class _Broken(Exception):
-    """The rule cannot be run on parameters of this form."""
-
-
-def subject(rule: Any, hyper: Mapping[str, Any], closed: bool) -> Subject:
+def subject(
+    rule: Any,
+    hyper: Mapping[str, Any],
+    asked: Mapping[str, Any],
+    mixed: Mapping[str, tuple[int, ...]],
+    closed: bool,
+) -> Subject:
     """Find out what the rule is and which form of parameters it takes.
 
     Args:
         rule: An optax transformation, an (init, step) pair, an object with init and step, a class
             of torch.optim, or a function from parameters to an optimizer of torch.
         hyper: The hyperparameters, for a class that is to be constructed.
+        asked: Those that the user gave; a class of torch must know them.
+        mixed: The shapes of leaves to try first.
         closed: Whether the gradients come from the quadratic of the closed problem.
 
     Raises:
         TypeError: The rule is none of these.
         ValueError: It fails on every form of parameters; the first error is told.
     """
-    runs = _runs(rule, hyper)
-    errors: list[str] = []
-    for form, shapes, stepper in runs:
+    errors: dict[str, str] = {}
+    broken: list[str] = []
+    for form, shapes, stepper in _runs(rule, hyper, asked, mixed):
         probe = problems(shapes, 0.0)[0].cut(2)
         if closed:
             probe = Problem(probe.name, probe.start, probe.grads, probe.values, closed=True)
         try:
             _, dtype = stepper(probe)
         except Exception as error:  # the user's own code: whatever it raises is told
-            errors.append(f"{form}: {type(error).__name__}: {error}")
+            # The same error on another form says nothing new.
+            errors.setdefault(told(error), form)
+            # What it does with names of its own is a guess, and no reason.
+            if isinstance(error, Broken) and shapes in (mixed, SAME, MATRIX, VECTOR):
+                broken.append(told(error))
             continue
+        form = form.format(library="JAX" if stepper.traced() else "NumPy") + stepper.words
         unit = float(jnp.finfo(dtype).eps) / 2  # type: ignore[no-untyped-call]
         varied = stepper.varied
 
@@ -88,65 +84,62 @@ def subject(rule: Any, hyper: Mapping[str, Any], closed: bool) -> Subject:
                 rows: np.ndarray = stepper(problem)[0]
             except Exception as error:
                 raise ValueError(
-                    f'the rule failed on the problem "{problem.name}": '
-                    f"{type(error).__name__}: {error}"
+                    f'the rule failed on the problem "{problem.name}": {told(error)}'
                 ) from error
             return rows
 
-        return Subject(path, shapes, unit, varied, form)
+        return Subject(path, shapes, unit, varied, form, stepper.otherwise)
+    turned = turned_names(rule)
+    if turned:
+        raise TypeError(turned)
+    if broken:
+        raise ValueError(f"the rule could not be run: {broken[0]}")
+    first = [f"{form.split(',')[0]}: {error}" for error, form in errors.items()][:3]
     raise ValueError(
         "the rule could not be run. Its step is called as step(params, grads, state) and must "
-        "return (params, state) with params of the structure given. It was tried on\n  "
-        + "\n  ".join(dict.fromkeys(errors))
+        "return (params, state) with params of the structure given: a dict, a list or one array, "
+        "whatever its names and shapes are. It was tried on\n  " + "\n  ".join(first)
     )
 
 
-@dataclass(frozen=True)
-class _Stepper:
-    """A function from a problem to its path and the type of its parameters."""
-
-    call: Callable[[Problem], tuple[np.ndarray, Any]]
-    varied: bool = False
-
-    def __call__(self, problem: Problem) -> tuple[np.ndarray, Any]:
-        with np.errstate(all="ignore"):
-            return self.call(problem)
-
-
-def _runs(rule: Any, hyper: Mapping[str, Any]) -> list[tuple[str, Any, _Stepper]]:
+def _runs(
+    rule: Any,
+    hyper: Mapping[str, Any],
+    asked: Mapping[str, Any],
+    mixed: Mapping[str, tuple[int, ...]],
+) -> Iterator[tuple[str, Any, Stepper]]:
     """The forms of parameters to try, with their shapes, and how the rule is run on each."""
     if hasattr(rule, "init") and hasattr(rule, "update"):
-        return [
-            (
-                f"a dict of arrays {tuple(MIXED.values())}",
-                MIXED,
-                _optax(rule, Form("dict", MIXED)),
-            ),
-            ("one array", MATRIX, _optax(rule, Form("array", MATRIX))),
-        ]
-    pair = rule
+        words = f"a dict of arrays {tuple(mixed.values())}"
+        yield words, mixed, _optax(rule, Form("dict", mixed))
+        yield "one array", MATRIX, _optax(rule, Form("array", MATRIX))
+        return
+    both = rule
     if hasattr(rule, "init") and hasattr(rule, "step") and not isinstance(rule, type):
-        pair = (rule.init, rule.step)
-    if isinstance(pair, tuple | list) and len(pair) == 2 and all(map(callable, pair)):
+        both = (rule.init, rule.step)
+    if isinstance(both, tuple | list) and len(both) == 2 and all(map(callable, both)):
         forms: list[tuple[str, Any, str]] = [
-            ("a dict of arrays of different shapes", MIXED, "dict"),
-            ("a list of arrays of different shapes", MIXED, "list"),
+            ("a dict of arrays of different shapes", mixed, "dict"),
+            ("a list of arrays of different shapes", mixed, "list"),
             ("a dict of arrays of one shape", SAME, "dict"),
             ("a list of arrays of one shape", SAME, "list"),
             ("one matrix", MATRIX, "array"),
             ("one vector", VECTOR, "array"),
         ]
-        return [
-            (f"{words}, {library}", shapes, _pair(pair[0], pair[1], Form(kind, shapes), wrap))
-            for words, shapes, kind in forms
-            for library, wrap in (("of NumPy", np.array), ("of JAX", jnp.array))
-        ]
+        for words, shapes, kind in forms:
+            for wrap in (np.array, jnp.array):
+                stepper = pair(both[0], both[1], Form(kind, shapes), wrap)
+                yield f"{words}, of {{library}}", shapes, stepper
+        named = own_names(both[0], both[1])
+        if named:
+            stepper = pair(both[0], both[1], Form("dict", named), np.array)
+            yield f"a dict of {', '.join(named)}, of {{library}}", named, stepper
+        return
     if callable(rule) and "torch" in sys.modules:
-        run = _torch(rule, hyper)
-        return [
-            ("parameters of different shapes", MIXED, run),
-            ("parameters of one shape", SAME, run),
-        ]
+        run = of_torch(rule, hyper, asked)
+        yield "parameters of different shapes", mixed, run
+        yield "parameters of one shape", SAME, run
+        return
     raise TypeError(
         "rule must be an optax transformation, a pair (init, step) with init(params) -> state and "
         "step(params, grads, state) -> (params, state), or a class of torch.optim (with torch "
@@ -154,60 +147,7 @@ def _runs(rule: Any, hyper: Mapping[str, Any]) -> list[tuple[str, Any, _Stepper]
     )
 
 
-@dataclass(frozen=True)
-class Form:
-    """How leaves are handed to the rule, and taken back."""
-
-    kind: str
-    shapes: Mapping[str, tuple[int, ...]]
-
-    def tree(self, leaves: list[Any]) -> Any:
-        """The leaves as the rule takes them."""
-        if self.kind == "dict":
-            return dict(zip(self.shapes, leaves, strict=True))
-        return list(leaves) if self.kind == "list" else leaves[0]
-
-    def leaves(self, tree: Any) -> list[Any]:
-        """The leaves of what the rule returned; an error if it is of another form."""
-        if self.kind == "array":
-            found = [tree]
-        elif self.kind == "list":
-            if not isinstance(tree, list | tuple):
-                raise _Broken(f"step returned params of type {type(tree).__name__}, not a list")
-            found = list(tree)
-        else:
-            if not isinstance(tree, Mapping) or set(tree) != set(self.shapes):
-                raise _Broken("step returned params that are no dict with the keys given")
-            found = [tree[name] for name in self.shapes]
-        wanted = list(self.shapes.values())
-        shapes = [np.shape(leaf) for leaf in found]
-        if shapes != wanted:
-            raise _Broken(f"step returned params of the shapes {shapes}, given were {wanted}")
-        return found
-
-
-def extra_of(problem: Problem, t: int, xs: Leaves, form: Form) -> dict[str, Any]:
-    """What rules may ask for besides gradients: the loss, and functions of the parameters."""
-    extra: dict[str, Any] = {"value": problem.value(t, xs)}
-    if problem.closed:
-        extra |= {
-            "value_fn": lambda p: _value(form.leaves(p)),
-            "grad_fn": lambda p: form.tree(
-                [a * x - b for a, x, b in zip(*bowl(form.leaves(p)), strict=True)]
-            ),
-            "residual_fn": lambda p: [
-                (a * x - b) / a**0.5 for a, x, b in zip(*bowl(form.leaves(p)), strict=True)
-            ],
-        }
-    return extra
-
-
-def _value(leaves: list[Any]) -> Any:
-    terms = [jnp.sum(a * x**2 / 2 - b * x) for a, x, b in zip(*bowl(leaves), strict=True)]
-    return sum(terms) + 50.0
-
-
-def _optax(rule: Any, form: Form) -> _Stepper:
+def _optax(rule: Any, form: Form) -> Stepper:
     names = inspect.signature(rule.update).parameters
     takes_all = any(p.kind == p.VAR_KEYWORD for p in names.values())
 
@@ -220,14 +160,14 @@ def _optax(rule: Any, form: Form) -> _Stepper:
     def follow(problem: Problem, step: Callable[..., Any]) -> tuple[np.ndarray, Any]:
         params = form.tree([jnp.asarray(x) for x in problem.start])
         state = rule.init(params)
-        path = [_row(form.leaves(params))]
+        path = [row(form.leaves(params))]
         for t in range(1, len(problem.grads) + 1):
             xs = [np.asarray(x, np.float64) for x in form.leaves(params)]
             grads = form.tree([jnp.asarray(g) for g in problem.gradient(t, xs)])
             extra = {**extra_of(problem, t, xs, form), "grad": grads}
             given = {k: v for k, v in extra.items() if takes_all or k in names}
             params, updates, state = step(grads, state, params, given)
-            path.append(_row(form.leaves(params)))
+            path.append(row(form.leaves(params)))
         # apply_updates returns the parameters' type: the updates tell what was computed in.
         return np.array(path), np.result_type(*(u.dtype for u in jax.tree.leaves(updates)))
 
@@ -247,80 +187,4 @@ def _optax(rule: Any, form: Form) -> _Stepper:
             pure.append(compilable(problem))
         return follow(problem, compiled if pure[0] else step)
 
-    return _Stepper(call)
-
-
-def _pair(init: Any, step: Any, form: Form, wrap: Callable[[Any], Any]) -> _Stepper:
-    names = inspect.signature(step).parameters
-
-    def call(problem: Problem) -> tuple[np.ndarray, Any]:
-        leaves = [wrap(x) for x in problem.start]
-        state = init(form.tree([wrap(x) for x in problem.start]))
-        path = [_row(leaves)]
-        for t in range(1, len(problem.grads) + 1):
-            xs = [np.asarray(x, np.float64) for x in leaves]
-            params = form.tree([wrap(x) for x in leaves])
-            grads = form.tree([wrap(g) for g in problem.gradient(t, xs)])
-            extra = {k: v for k, v in extra_of(problem, t, xs, form).items() if k in names}
-            result = step(params, grads, state, **extra)
-            if result is not None:  # None: params and state were changed in place
-                if not isinstance(result, tuple | list) or len(result) != 2:
-                    raise _Broken(f"step must return (params, state), got {type(result).__name__}")
-                params, state = result
-            leaves = form.leaves(params)
-            path.append(_row(leaves))
-        return np.array(path), np.result_type(*(np.asarray(x).dtype for x in leaves))
-
-    return _Stepper(call)
-
-
-def _torch(rule: Any, hyper: Mapping[str, Any]) -> _Stepper:
-    torch = sys.modules["torch"]
-    given = _torch_arguments(rule, hyper) if isinstance(rule, type) else {}
-    schedule = hyper.get("learning_rate")
-
-    def call(problem: Problem) -> tuple[np.ndarray, Any]:
-        params = [torch.nn.Parameter(torch.tensor(x)) for x in problem.start]
-        optimizer = rule(params, **given)
-        if not hasattr(optimizer, "param_groups"):
-            raise TypeError(
-                f"rule gives {type(optimizer).__name__}, which is no optimizer of torch; if it "
-                "makes an optax transformation, call it first: optax.adam(0.01), not optax.adam"
-            )
-        rates = [group.get("lr") for group in optimizer.param_groups]
-        path = [_row([p.detach().numpy().copy() for p in params])]
-        for t in range(1, len(problem.grads) + 1):
-            xs = [p.detach().numpy().copy() for p in params]
-            for p, g in zip(params, problem.gradient(t, xs), strict=True):
-                p.grad = torch.tensor(g)
-            if callable(schedule):
-                for group in optimizer.param_groups:
-                    group["lr"] = float(schedule(t - 1))
-            elif problem.rates:
-                for group, rate in zip(optimizer.param_groups, rates, strict=True):
-                    group["lr"] = rate * problem.rate(t)
-            optimizer.step()
-            path.append(_row([p.detach().numpy().copy() for p in params]))
-        return np.array(path), np.float64
-
-    return _Stepper(call, varied=not callable(schedule))
-
-
-def _torch_arguments(rule: type, hyper: Mapping[str, Any]) -> dict[str, Any]:
-    """The hyperparameters in the names that the class's constructor has for them."""
-    names = inspect.signature(rule).parameters
-    given: dict[str, Any] = {}
-    for name, value in hyper.items():
-        if value is None or callable(value):
-            continue
-        for candidate in TORCH_NAMES.get(name, (name,)):
-            if candidate in names and candidate not in given:
-                given[candidate] = value
-                break
-    if "betas" in names and "b1" in hyper and "b2" in hyper:
-        given["betas"] = (hyper["b1"], hyper["b2"])
-    return given
-
-
-def _row(leaves: list[Any]) -> np.ndarray:
-    return np.concatenate([np.ravel(np.array(x, np.float64)) for x in leaves])
+    return Stepper(call)

@@ -341,7 +341,7 @@ plant(
 plant("adamw after", "order", "adamw", adam("decay after"), **wd)
 plant("adamw grows", "sign", "adamw", adam("decay grows"), **wd)
 plant("adamw climbs", "sign", "adamw", adam("decay climbs"), **wd)
-plant("adamw twice the decay", "mismatch", "adamw", adam("decay double"), **wd)
+plant("adamw twice the decay", "scale", "adamw", adam("decay double"), **wd)
 plant("adamw without decay", "mismatch", "adamw", adam(), **wd)
 plant("adamw betas", "betas_swapped", "adamw", optax.adamw(LR, b1=B2, b2=B1, weight_decay=WD), **wd)
 

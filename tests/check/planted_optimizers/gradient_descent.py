@@ -173,10 +173,9 @@ def torch_dampening(params: Any, grads: Any, state: Any) -> Any:
 
 plant(
     "momentum with dampening",
-    "mismatch",
+    "dampening",
     "momentum",
     (lambda params: {}, torch_dampening),
-    "dampening",
 )
 
 

@@ -9,6 +9,7 @@ import optax
 
 from jaxnet import optim
 
+from .layerwise import cocob, dog, lamb, muon, novograd, wd
 from .problem import Planted, entry_by_entry, zeros
 
 LR, WD = 0.02, 0.05
@@ -134,42 +135,29 @@ plant(
 )
 
 
-def lamb(change: str) -> Any:
-    def update(p: Any, g: Any, s: Any, t: int) -> Any:
-        s["m"] = 0.9 * s["m"] + 0.1 * g
-        s["v"] = 0.999 * s["v"] + 0.001 * g**2
-        r = s["m"] / (1 - 0.9**t) / (np.sqrt(s["v"] / (1 - 0.999**t)) + 1e-6)
-        u = r if change == "unscaled" else r + WD * p
-        ratio = norm(p) / norm(u) if norm(p) > 0 and norm(u) > 0 else 1.0
-        if change == "of gradient":
-            ratio = norm(p) / norm(g) if norm(p) > 0 and norm(g) > 0 else 1.0
-        return p - LR * ratio * u - (WD * p if change == "unscaled" else 0.0)
-
-    return entry_by_entry(zeros("m", "v"), update)
-
-
-plant("later lamb unscaled", "weight_decay_unscaled", "lamb", lamb("unscaled"), weight_decay=WD)
+plant(
+    "later lamb unscaled",
+    "weight_decay_unscaled",
+    "lamb",
+    lamb("unscaled"),
+    **wd,
+)
 plant(
     "later lamb ratio of g",
     "mismatch",
     "lamb",
     lamb("of gradient"),
     "wrong_accumulator",
-    weight_decay=WD,
+    **wd,
 )
-
-
-def novograd_entries(p: Any, g: Any, s: Any, t: int) -> Any:
-    s["v"] = g**2 if t == 1 else 0.25 * s["v"] + 0.75 * g**2
-    s["m"] = 0.9 * s["m"] + g / (np.sqrt(s["v"]) + 1e-6)
-    return p - LR * s["m"]
 
 
 plant(
     "later novograd entries",
     "wrong_accumulator",
     "novograd",
-    entry_by_entry(zeros("m", "v"), novograd_entries),
+    novograd("entries"),
+    **wd,
 )
 
 
@@ -224,90 +212,29 @@ plant(
 )
 
 
-def dog_squared(params: Any, grads: Any, s: Any) -> Any:
-    x0 = s["x0"]
-    r = max(s["r"], sum(((params[k] - x0[k]) ** 2).sum() for k in params))
-    G = s["G"] + sum((g**2).sum() for g in grads.values())
-    return {k: params[k] - r / np.sqrt(G + 1e-8) * grads[k] for k in params}, {
-        "x0": x0,
-        "r": r,
-        "G": G,
-    }
-
-
-def dog_init(params: Any) -> Any:
-    size = np.sqrt(sum((p**2).sum() for p in params.values()))
-    return {"x0": {k: p.copy() for k, p in params.items()}, "r": 1e-6 * (1 + size), "G": 0.0}
-
-
 plant(
     "later dog squared distance",
     "wrong_accumulator",
     "dog",
-    (dog_init, dog_squared),
+    dog("squared"),
     "sqrt_missing",
     learning_rate=1.0,
 )
-
-
-def cocob(change: str) -> Any:
-    def start(p: Any) -> Any:
-        z = np.zeros_like
-        return {"x0": p.copy(), "L": z(p) + 1e-8, "G": z(p), "R": z(p), "t": z(p)}
-
-    def update(p: Any, g: Any, s: Any, t: int) -> Any:
-        s["L"] = np.abs(g) + 1e-300 if change == "L" else np.maximum(s["L"], np.abs(g))
-        s["G"] = s["G"] + np.abs(g)
-        gain = g * (p - s["x0"])
-        s["R"] = np.maximum(s["R"] + gain if change == "R" else s["R"] - gain, 0)
-        s["t"] = s["t"] - g
-        bet = s["t"] / (s["L"] * np.maximum(s["G"] + s["L"], 100 * s["L"])) * (s["L"] + s["R"])
-        return s["x0"] + bet
-
-    return entry_by_entry(start, update)
 
 
 plant(
     "later cocob reward sign",
     "wrong_accumulator",
     "cocob",
-    cocob("R"),
+    cocob("reward"),
     "sign",
     "mismatch",
     learning_rate=1.0,
 )
 
 
-def muon(change: str) -> Any:
-    def orthogonal(x: Any) -> Any:
-        if x.shape[0] > x.shape[1]:
-            return orthogonal(x.T).T
-        x = x / (norm(x) + 1e-8)
-        for _ in range(5):
-            a = x @ x.T
-            x = 3.4445 * x + (-4.7750 * a + 2.0315 * a @ a) @ x
-        return x
-
-    def update(p: Any, g: Any, s: Any, t: int) -> Any:
-        if p.ndim == 2 and change == "coupled":
-            g = g + WD * p
-        b = 0.95 if p.ndim == 2 else 0.9
-        if p.ndim == 2 and change == "first":
-            g = orthogonal(g)
-        s["m"] = b * s["m"] + (1 - b) * g
-        mh = b * s["m"] / (1 - b ** (t + 1)) + (1 - b) * g / (1 - b**t)
-        if p.ndim == 2:
-            decay = 0.0 if change == "coupled" else LR * WD * p
-            step = mh if change == "first" else orthogonal(mh)
-            return p - LR * np.sqrt(max(1, p.shape[1] / p.shape[0])) * step - decay
-        s["v"] = 0.999 * s["v"] + 0.001 * g**2
-        return p - LR * mh / (np.sqrt(s["v"] / (1 - 0.999**t)) + 1e-8)
-
-    return entry_by_entry(zeros("m", "v"), update)
-
-
-plant("later muon coupled", "coupled_weight_decay", "muon", muon("coupled"), weight_decay=WD)
-plant("later muon orthogonal first", "order", "muon", muon("first"), weight_decay=WD)
+plant("later muon coupled", "coupled_weight_decay", "muon", muon("coupled"), **wd)
+plant("later muon orthogonal first", "order", "muon", muon("first"), **wd)
 plant(
     "later ademamix betas",
     "betas_swapped",

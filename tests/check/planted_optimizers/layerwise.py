@@ -65,7 +65,14 @@ def lamb(change: str = "") -> Any:
             r = mh / np.sqrt(vh + 1e-6)
         u = r if change == "coupled" else r + WD * p
         w, n = norm(p), norm(u)
+        if change == "of gradient":
+            n = norm(g)
+        if change == "unscaled":
+            u = r
+            n = norm(u)
         ratio = w / n if w > 0 and n > 0 else 1.0
+        if change == "unscaled":
+            return p - LR * ratio * u - WD * p
         if change == "inverse" and w > 0 and n > 0:
             ratio = n / w
         if change == "no ratio":
@@ -85,7 +92,7 @@ plant("lamb no ratio", "scale", "lamb", lamb("no ratio"), "mismatch", **wd)
 
 def novograd(change: str = "") -> Any:
     def update(p: Any, g: Any, s: Any, t: int) -> Any:
-        n = np.sum(g**2)
+        n = g**2 if change == "entries" else np.sum(g**2)
         if change == "zero":
             s["v"] = 0.25 * s["v"] + 0.75 * n
         else:
@@ -132,6 +139,10 @@ def muon(change: str = "") -> Any:
 
     def update(p: Any, g: Any, s: Any, t: int) -> Any:
         b = 0.95 if p.ndim == 2 else 0.9
+        if p.ndim == 2 and change == "coupled":
+            g = g + WD * p
+        if p.ndim == 2 and change == "first":
+            g = orthogonal(g)
         s["m"] = b * s["m"] + (1 - b) * g
         mh = b * s["m"] / (1 - b ** (t + 1)) + (1 - b) * g / (1 - b**t)
         if change == "no look-ahead":
@@ -142,8 +153,8 @@ def muon(change: str = "") -> Any:
             factor = np.sqrt(max(1, p.shape[1] / p.shape[0]))
             if change == "no factor":
                 factor = 1.0
-            decay = WD * p if change == "unscaled" else LR * WD * p
-            return p - LR * factor * orthogonal(mh) - decay
+            decay = {"unscaled": WD, "coupled": 0.0}.get(change, LR * WD) * p
+            return p - LR * factor * (mh if change == "first" else orthogonal(mh)) - decay
         s["v"] = 0.999 * s["v"] + 0.001 * g**2
         return p - LR * mh / (np.sqrt(s["v"] / (1 - 0.999**t)) + 1e-8)
 
@@ -249,7 +260,7 @@ def dog(change: str = "") -> Any:
 
     def step(params: Any, grads: Any, s: Any) -> Any:
         far = np.sqrt(sum(((params[k] - s["x0"][k]) ** 2).sum() for k in params))
-        r = max(s["r"], far)
+        r = max(s["r"], far**2 if change == "squared" else far)
         n = sum((g**2).sum() for g in grads.values())
         G = n if change == "reset" else s["G"] + n
         below = G + 1e-8 if change == "no root" else np.sqrt(G + 1e-8)
@@ -279,7 +290,8 @@ def cocob(change: str = "") -> Any:
     def update(p: Any, g: Any, s: Any, t: int) -> Any:
         s["L"] = np.maximum(s["L"], np.abs(g))
         s["G"] = s["G"] + np.abs(g)
-        s["R"] = np.maximum(s["R"] - g * (p - s["x0"]), 0)
+        gain = g * (p - s["x0"])
+        s["R"] = np.maximum(s["R"] + gain if change == "reward" else s["R"] - gain, 0)
         s["t"] = s["t"] + g if change == "sign" else s["t"] - g
         bet = s["t"] / (s["L"] * np.maximum(s["G"] + s["L"], 100 * s["L"])) * (s["L"] + s["R"])
         return (p if change == "current" else s["x0"]) + bet

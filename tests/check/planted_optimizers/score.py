@@ -21,6 +21,7 @@ def planted() -> list[Planted]:
         from . import (
             adam,
             adaptive,
+            exam_fourth,
             exam_jax,
             exam_numpy,
             exam_second,
@@ -38,12 +39,13 @@ def planted() -> list[Planted]:
             *exam_numpy.PLANTED,
             *exam_jax.PLANTED,
             *exam_second.PLANTED,
+            *exam_fourth.PLANTED,
         ]
         try:
-            from . import exam_torch, of_torch
+            from . import exam_fourth_torch, exam_torch, of_torch
         except ImportError:
             return found
-        return found + of_torch.PLANTED + exam_torch.PLANTED
+        return found + of_torch.PLANTED + exam_torch.PLANTED + exam_fourth_torch.PLANTED
 
 
 def headline(p: Planted) -> str:
