@@ -19,7 +19,9 @@ from jaxnet.check.runs.work import PER_OPERATION, work
 from jaxnet.cli import main
 
 from .planted_training import FAILURES, HEALTHY
-from .planted_training.case import Case, classify, dense, moons, scaled
+from .planted_training.case import Case
+from .planted_training.data import moons, scaled
+from .planted_training.nets import classify, dense
 
 SAMPLE = [*FAILURES[::9], *HEALTHY[::7]]
 """All of them: python -m tests.check.planted_training."""
