@@ -66,7 +66,7 @@ def training(
         shuffle, validation,
     )  # fmt: skip
     with np.errstate(all="ignore"):
-        lab = Lab(whole.in_reach(), progress or (lambda phase: None))
+        lab = Lab(whole.in_reach(), progress or (lambda phase: None), whole.rows)
         if whole.plain and learning_rate is None:
             size = lab.curvature.size
             rate = 1 / size if np.isfinite(size) and size > 0 else 0.01

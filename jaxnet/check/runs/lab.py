@@ -42,6 +42,7 @@ class Lab:
 
     trial: Trial
     tell: Callable[[str], None] = lambda phase: None
+    rows: int = 0  # of the user's data, of which the trial may have a part
     spent: float = 0.0  # operations of the experiments so far
     notes: list[str] = field(default_factory=list)
     cut_short: bool = False  # whether experiments were left out

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from jaxnet.check.report import Finding
-from jaxnet.check.runs import labels, model, nonfinite, order, scaling, starts, step
+from jaxnet.check.runs import labels, model, nonfinite, order, scaling, squashed, starts, step
 from jaxnet.check.runs.lab import Lab
 
 Suspect = Callable[[Lab], Finding | None]
@@ -25,7 +25,10 @@ POOR = 0.1
 SUSPECTS: tuple[tuple[Suspect, float], ...] = (
     (labels.out_of_range, ALWAYS),
     (nonfinite.nonfinite, ALWAYS),
+    (labels.unused, ALWAYS),
     (labels.broadcast, ALWAYS),
+    (squashed.squashed_twice, ALWAYS),
+    (squashed.wrong_axis, ALWAYS),
     (model.detached, ALWAYS),
     (step.unmoved, ALWAYS),
     (step.uphill, ALWAYS),

@@ -262,10 +262,10 @@ def numpy_random_rand() -> Any:
 
 
 @CASES.add("bad_init")
-def last_layer_of_fifty() -> Any:
-    x, t = scaled("iris")
-    params = dense(4, 4, 16, 3)
-    params[-1]["w"] = params[-1]["w"] * 200
+def last_layer_of_hundreds() -> Any:
+    x, t = scaled("digits", 400)
+    params = dense(4, 64, 16, 10)
+    params[-1]["w"] = params[-1]["w"] * 1000
     return classify(), params, (x, t), {"learning_rate": 0.01}
 
 
@@ -441,8 +441,8 @@ def odd_network_for_a_square() -> Any:
 @CASES.add("linear_model")
 def spirals_by_three_linear_layers() -> Any:
     rng = np.random.default_rng(13)
-    angle = np.sqrt(rng.uniform(size=300)) * 4
-    t = np.arange(300) % 2
+    angle = np.sqrt(rng.uniform(size=400)) * 8
+    t = np.arange(400) % 2
     turn = angle + np.pi * t
     x = np.stack([angle * np.cos(turn), angle * np.sin(turn)], axis=1).astype(np.float32) / 2
     return classify(lambda z: z), dense(4, 2, 32, 32, 2), (x, t), {"optimizer": optax.adam(0.02)}

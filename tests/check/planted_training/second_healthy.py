@@ -186,7 +186,7 @@ def several_labels_a_row() -> Any:
 @CASES.add(None)
 def ends_at_a_rate_of_zero() -> Any:
     x, t = scaled("digits", 500)
-    rule = optax.sgd(optax.cosine_decay_schedule(0.5, 120), momentum=0.9)
+    rule = optax.sgd(optax.cosine_decay_schedule(0.02, 120), momentum=0.9)
     options = {"optimizer": rule, "batch_size": 25, "steps": 150}
     return classify(relu), dense(4, 64, 32, 10), (x, t), options
 
