@@ -23,7 +23,7 @@ from .planted_training.case import Case
 from .planted_training.data import moons, scaled
 from .planted_training.nets import classify, dense
 
-SAMPLE = [*FAILURES[::9], *HEALTHY[::7]]
+SAMPLE = [*FAILURES[::17], *HEALTHY[::12]]
 """All of them: python -m tests.check.planted_training."""
 
 

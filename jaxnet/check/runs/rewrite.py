@@ -87,7 +87,8 @@ def biased(loss: Callable[..., Any]) -> Callable[..., Any]:
         def hook(eqn: Any, ins: Any, flags: Any) -> Any:
             if not _is_product(eqn, flags):
                 return None
-            return eqn.primitive.bind(*ins, **eqn.params) + next(rest)
+            product = eqn.primitive.bind(*ins, **eqn.params)
+            return product + next(rest).astype(product.dtype)
 
         return rewritten(loss, hook)(params, x, t)
 

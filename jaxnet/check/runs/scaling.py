@@ -80,6 +80,8 @@ def inputs(lab: Lab, scale: float) -> Finding:
         "loss": _end(lab),
         "loss_standardised": float(repaired.whole[-1]),
     }
+    if scale != 1:
+        evidence["multiple"] = scale
     also = ""
     if lab.targets is not None and lab.targets.bad:
         both = float(lab.course(x="standardised", t="standardised", scale=scale).whole[-1])
@@ -122,6 +124,6 @@ def targets(lab: Lab, explained: float, x: str) -> Finding:
 
 def _end(lab: Lab) -> float:
     """The last loss, or the last finite one of a run that was lost."""
-    finite = lab.base.losses[np.isfinite(lab.base.losses)]
+    finite = lab.base.whole[np.isfinite(lab.base.whole)]
     end = float(lab.base.whole[-1])
     return end if np.isfinite(end) else float(finite[-1]) if len(finite) else np.inf
