@@ -10,7 +10,7 @@ import optax
 
 from jaxnet.check.report import Finding
 from jaxnet.check.runs.columns import standardised
-from jaxnet.check.runs.lab import Lab
+from jaxnet.check.runs.lab import OF_FURTHER_RUNS, Lab
 from jaxnet.check.runs.rewrite import unstopped
 from jaxnet.check.runs.trial import Trial
 
@@ -21,7 +21,7 @@ STARTS = ("symmetric_init", "dead_units", "saturated_units", "bad_init")
 def mended(lab: Lab, finding: Finding) -> Lab | None:
     """The run without what a finding is about; None where no repair is known."""
     trial = _mended(lab, finding)
-    return None if trial is None else Lab(trial, lab.tell, lab.rows, lab.spent)
+    return None if trial is None else Lab(trial, lab.tell, lab.rows, budget=OF_FURTHER_RUNS)
 
 
 def _mended(lab: Lab, finding: Finding) -> Trial | None:
