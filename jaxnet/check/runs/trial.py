@@ -12,6 +12,7 @@ import optax
 
 from jaxnet.arguments import positive_int
 from jaxnet.check.witness import is_float, named
+from jaxnet.optim import learning_rate
 
 Loss = Callable[[Any, Any, Any], Any]
 """loss(params, x, t) -> scalar."""
@@ -68,8 +69,11 @@ class Trial:
             return f"gradient descent{rate}"
         if not self.optax_rule:
             return f"the direction given{rate}"
-        states = _states(jax.eval_shape(self.rule.init, self.params))
-        kinds = ", ".join(dict.fromkeys(states)) or "no state"
+        state = self.rule.init(self.params)
+        known = learning_rate(state)
+        if known is not None and not rate:
+            rate = f", learning rate {float(known):.6g}"
+        kinds = ", ".join(dict.fromkeys(_states(state))) or "no state"
         return f"the optimizer given ({kinds}){rate}"
 
     def with_rule(self, rule: Any, learning_rate: float) -> "Trial":
