@@ -1,11 +1,14 @@
 """Targets that do not belong to the inputs, the loss or the shape of the predictions."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxnet.check.report import Finding
 from jaxnet.check.runs import scaling
+from jaxnet.check.runs.history import runner
 from jaxnet.check.runs.lab import Lab
 from jaxnet.check.runs.look import INPUTS, PARAMS, TARGETS, Look
 from jaxnet.check.runs.probe import CLEAR, as_rows, class_numbers, probe
@@ -61,14 +64,12 @@ def unused(lab: Lab) -> Finding | None:
         return None
     if not any(np.ptp(np.asarray(t), axis=0).any() for t in leaves):
         return None
-    errors = (
-        sorted(seen.depends[i] for i in op.inputs)
-        for op in seen.replay.operations
-        if op.name == "sub"
-    )
-    if any(kinds[0] == INPUTS and kinds[-1] & PARAMS for kinds in errors):
-        lab.notes.append("the loss compares with the inputs, and never uses the targets")
-        return None
+    for op in seen.replay.operations:
+        kinds = {seen.depends[i] for i in op.inputs}
+        error = op.name == "sub" and INPUTS in kinds and PARAMS in kinds  # from a centre
+        if error or (op.name in ("sub", "mul", "gather") and {INPUTS, PARAMS | INPUTS} <= kinds):
+            lab.notes.append("the loss compares with the inputs, and never uses the targets")
+            return None
     return _finding(
         "The loss never uses the targets: it is the same whatever they are, so nothing is learned "
         "from them.",
@@ -214,7 +215,7 @@ def unrelated(lab: Lab) -> Finding | None:
         return None
     rows = as_rows(trial.x)
     assert rows is not None
-    if trial.rows < 3 * rows.shape[1] or _learned(lab):
+    if trial.rows < 3 * rows.shape[1] or _learned(lab) or _generalises(lab):
         return None
     shifts = {}
     for shift in (-1, 1):
@@ -237,6 +238,23 @@ def unrelated(lab: Lab) -> Finding | None:
         f"deviations), and on rows held out err {p.best:.2f} times as much as a constant.",
         "See that inputs and targets were shuffled and sorted together.", evidence,
     )  # fmt: skip
+
+
+def _generalises(lab: Lab) -> bool:
+    """Whether the run on half of the rows does better on the others than a constant."""
+    trial, of = lab.trial, lab.ideal
+    if of is None or not lab.affordable(lab.steps):
+        return False
+    order = np.random.default_rng(0).permutation(trial.rows)
+    halves = []
+    for rows in np.array_split(order, 2):
+        halves.append(jax.tree.map(lambda a: a[rows], (trial.x, trial.t)))  # noqa: B023
+    size = None if trial.batch_size is None else min(trial.batch_size, trial.rows // 2)
+    (x, t), others = halves
+    half = replace(trial, x=x, t=t, validation=others, batch_size=size)
+    held_out = runner(half)(half.params, x, t, steps=lab.steps).held_out
+    low = float(np.nanmin(held_out, initial=np.inf))
+    return low < of.constant - 0.1 * (of.constant - lab.lowest)
 
 
 def _learned(lab: Lab) -> bool:

@@ -187,8 +187,8 @@ def linear_model(lab: Lab) -> Finding | None:
     p = lab.probe
     if p is None or p.nonlinear > 0.6 * p.linear or p.linear - p.nonlinear < 0.2:
         return None
-    if p.classes and p.linear < 0.35:  # a line tells most of the rows apart
-        return None
+    if p.classes and p.nonlinear > 0.35 * p.linear and p.linear - p.nonlinear < 0.35:
+        return None  # whole rows are counted, which is coarse
     if not is_affine(lab):
         return None
     wrong = _wrong(lab)
@@ -234,7 +234,8 @@ def missing_bias(lab: Lab) -> Finding | None:
     for on in (0.0, 1.0):
         ends = [run(start, (trial.x, on), trial.t, scale, held_out=None) for scale in (0.2, 1, 4)]
         best[on] = max((lab.explained(c), c.end) for c in ends)
-    (without, loss_without), (with_bias, loss_with) = best[0.0], best[1.0]
+    own = (lab.explained(lab.base), lab.base.end)  # without a bias, too
+    (without, loss_without), (with_bias, loss_with) = max(best[0.0], own), best[1.0]
     rest, gain = 1 - without, with_bias - without
     if gain < 0.04 or 1 - with_bias > 0.6 * rest or with_bias < 0.2:
         return None

@@ -65,7 +65,7 @@ def wrong_axis(lab: Lab) -> Finding | None:
     for squash in squashes(seen):
         shape = np.shape(seen.replay.values[squash.takes])
         over_rows = squash.axes == (0,) and len(shape) == 2 and shape[0] == len(seen.rows)
-        if not over_rows or shape[0] == shape[1] or _multiplied_later(seen, squash.takes):
+        if not over_rows or shape[1] in (1, shape[0]) or _multiplied_later(seen, squash.takes):
             continue
         return Finding(
             "label_mismatch", (),
@@ -98,23 +98,30 @@ def squashes(seen: Look) -> list[Squash]:
             if user.name == "log1p":
                 found.append(Squash("softplus", op.inputs[0], None, (), where))
             if user.name == "reduce_sum":
-                gives = _ratio(e, user.outputs[0], users)
-                axes = tuple(user.params["axes"])
-                found.append(Squash("softmax", op.inputs[0], gives, axes, where))
+                sums = _in_other_shapes(user.outputs[0], users)
+                ratios = [
+                    by.outputs[0]
+                    for by in users.get(e, ())
+                    if by.name == "div" and by.inputs[0] == e and by.inputs[1] in sums
+                ]
+                logs = any(by.name == "log" for i in sums for by in users.get(i, ()))
+                if ratios or logs:
+                    gives = ratios[0] if ratios else None
+                    axes = tuple(user.params["axes"])
+                    found.append(Squash("softmax", op.inputs[0], gives, axes, where))
     return found
 
 
-def _ratio(e: int, total: int, users: dict[int, list[Operation]]) -> int | None:
-    """The value that is e over its sum, if there is one."""
-    sums = {total}
-    for value in list(sums):
-        for user in users.get(value, ()):
-            if user.name in ("broadcast_in_dim", "reshape"):
-                sums.add(user.outputs[0])
-    for user in users.get(e, ()):
-        if user.name == "div" and user.inputs[0] == e and user.inputs[1] in sums:
-            return user.outputs[0]
-    return None
+def _in_other_shapes(value: int, users: dict[int, list[Operation]]) -> set[int]:
+    """A value, and the same reshaped or broadcast."""
+    same = [value]
+    for i in same:
+        same += [
+            by.outputs[0]
+            for by in users.get(i, ())
+            if by.name in ("broadcast_in_dim", "reshape") and by.outputs[0] not in same
+        ]
+    return set(same)
 
 
 def _carried(seen: Look, value: int) -> set[int]:
