@@ -112,4 +112,6 @@ def _is_product(eqn: Any, flags: Sequence[bool]) -> bool:
     if eqn.primitive.name != "dot_general" or not any(flags):
         return False
     out, first = eqn.outvars[0].aval, eqn.invars[0].aval
-    return bool(out.ndim >= 1 and first.ndim >= 2 and out.shape[0] == first.shape[0])
+    rows = out.shape[0] if out.ndim else 0
+    every_pair = out.shape[1:] == (rows,)  # of rows: a bias would stand for a row, not for a unit
+    return bool(rows and first.ndim >= 2 and rows == first.shape[0] and not every_pair)
