@@ -98,13 +98,15 @@ def probe(x: Any, t: Any) -> Probe | None:
     nonlinear: list[float] = []
     chance: list[float] = []
     relation = _relation_to_columns(rows, targets, classes)
-    for _ in range(SPLITS):
+    for split in range(SPLITS):
         order = rng.permutation(len(rows))[:ROWS]
         some, due = _standardised(rows[order]), targets[order]
         mixed = np.concatenate([due, *(due[rng.permutation(len(due))] for _ in range(3))], axis=1)
         first, second = np.array_split(np.arange(len(order)), 2)
-        for kernel, found in zip(_kernels(some), (linear, nonlinear), strict=True):
-            relation = max(relation, _relation_to_kernel(kernel, due, classes))
+        kernels = _kernels(some)
+        if split == 0:
+            relation = max(relation, _relation_to_kernel(kernels[1], due, classes))
+        for kernel, found in zip(kernels, (linear, nonlinear), strict=True):
             for fit, test in ((first, second), (second, first)):
                 predicted = _ridge(kernel[np.ix_(fit, fit)], kernel[np.ix_(test, fit)], mixed[fit])
                 errors = [
@@ -115,7 +117,7 @@ def probe(x: Any, t: Any) -> Probe | None:
                 found.append(errors[0])
                 chance += errors[1:]
     lines, curves = float(np.mean(linear)), float(np.mean(nonlinear))
-    if classes and lines > curves:
+    if classes and curves < 0.8 * lines:
         lines = min(lines, _logistic_error(some, due, first, second))
     return Probe(lines, curves, classes, min(chance), relation, False)
 
@@ -126,20 +128,22 @@ def _relation_to_columns(rows: np.ndarray, targets: np.ndarray, classes: int) ->
     if not 0 < rows.shape[1] <= len(rows) // 4:
         return 0.0
     basis = np.linalg.qr(rows)[0]
-    return _beyond_chance(lambda t: float(np.square(basis.T @ t).sum()), _ranked(targets, classes))
+    return _beyond_chance(lambda t: np.square(basis.T @ t), _ranked(targets, classes))
 
 
 def _relation_to_kernel(kernel: np.ndarray, targets: np.ndarray, classes: int) -> float:
     """The same of a fit with a kernel."""
     hat = np.linalg.solve(kernel + 0.03 * np.eye(len(kernel)), kernel)
-    return _beyond_chance(lambda t: float(np.sum(t * (hat @ t))), _ranked(targets, classes))
+    return _beyond_chance(lambda t: t * (hat @ t), _ranked(targets, classes))
 
 
-def _beyond_chance(taken: Callable[[np.ndarray], float], targets: np.ndarray) -> float:
+def _beyond_chance(taken: Callable[[np.ndarray], np.ndarray], targets: np.ndarray) -> float:
     """Standard deviations between what is taken of the targets and of 60 permutations."""
-    rng = np.random.default_rng(1)
-    by_chance = [taken(targets[rng.permutation(len(targets))]) for _ in range(60)]
-    return (taken(targets) - float(np.mean(by_chance))) / max(float(np.std(by_chance)), 1e-300)
+    rng, width = np.random.default_rng(1), targets.shape[1]
+    mixed = [targets[rng.permutation(len(targets))] for _ in range(60)]
+    columns = taken(np.concatenate([targets, *mixed], axis=1)).sum(axis=0)
+    own, *by_chance = columns.reshape(-1, width).sum(axis=1)
+    return float((own - np.mean(by_chance)) / max(float(np.std(by_chance)), 1e-300))
 
 
 def _ranked(targets: np.ndarray, classes: int) -> np.ndarray:
@@ -170,7 +174,10 @@ def _logistic_error(
     errors = []
     for fit, test in ((first, second), (second, first)):
         start = np.zeros(shape[0] * shape[1])
-        w = minimize(loss, start, (design[fit], targets[fit]), jac=True, method="L-BFGS-B").x
+        data = (design[fit], targets[fit])
+        w = minimize(
+            loss, start, data, jac=True, method="L-BFGS-B", options={"maxiter": 100}
+        ).x  # fmt: skip
         errors.append(_error(design[test] @ w.reshape(shape), targets[test], 1))
     return float(np.mean(errors))
 
