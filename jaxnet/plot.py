@@ -328,7 +328,8 @@ def learning_rate_range(result: "LearningRateRange", *, title: str = "") -> "Fig
     if shown and result.largest_stable_step < 10 * result.learning_rates[-1]:
         axis.axvline(
             result.largest_stable_step, color="0.3", linestyle=":",
-            label=f"2 / lambda_max at the start: {result.largest_stable_step:.2g}",
+            label="2 / lambda_max at the start, the largest stable\n"
+            f"step of plain gradient descent: {result.largest_stable_step:.2g}",
         )  # fmt: skip
     if len(result.smoothed):
         low, first = float(result.smoothed.min()), float(result.smoothed[0])

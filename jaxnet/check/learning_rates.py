@@ -22,9 +22,9 @@ class LearningRateRange(NamedTuple):
         smoothed: The losses as a moving average, corrected for its start, as fastai has it.
         suggestions: Learning rates by name: "steepest", where the smoothed loss falls fastest;
             "valley", two thirds along the longest fall; "minimum", a tenth of the one with the
-            lowest loss. Empty if the loss never fell.
-        largest_stable_step: 2 / lambda_max at the start, for plain gradient descent; NaN for
-            optimizers.
+            lowest loss. Empty if the loss never fell. `MEANING` says the same in words.
+        largest_stable_step: 2 / lambda_max at the start: the largest stable step of plain gradient
+            descent. Momentum and optimizers that scale the gradient have other limits.
         ended: "diverged" if the loss was lost or rose far above where it began, so that the test
             saw the end of the range; "reached the end" if the last step was still stable; "not
             enough data" if the loss never fell, so that nothing can be said.
@@ -37,6 +37,39 @@ class LearningRateRange(NamedTuple):
     largest_stable_step: float
     ended: str
 
+    def __str__(self) -> str:
+        """The suggestions with their meaning, and how the test ended."""
+        lines = [f"learning-rate range test: {ENDED[self.ended]}"]
+        if len(self.learning_rates):
+            first, last = self.learning_rates[0], self.learning_rates[-1]
+            lines.append(
+                f"{len(self.losses)} steps from {first:.3g} to {last:.3g}; the loss went from "
+                f"{self.losses[0]:.4g} to {self.smoothed.min():.4g} at its lowest"
+            )
+        for name, rate in self.suggestions.items():
+            lines.append(f"  {name:<9} {rate:<9.3g} {MEANING[name]}")
+        lines.append(
+            f"  {'stable':<9} {self.largest_stable_step:<9.3g} 2 / lambda_max at the start, the "
+            "largest stable step of plain gradient descent"
+        )
+        if self.suggestions:
+            lines.append("start with valley, and halve it if the loss is unsteady")
+        return "\n".join(lines)
+
+
+MEANING = {
+    "steepest": "where the loss falls fastest",
+    "valley": "two thirds along the longest fall: large, with room to the end of it",
+    "minimum": "a tenth of the rate with the lowest loss, to stay clear of where it rises",
+}
+"""What the suggestions are."""
+
+ENDED = {
+    "diverged": "the loss rose in the end, so the range has its upper limit inside",
+    "reached the end": "the loss was not lost up to the last rate; try a larger end",
+    "not enough data": "the loss never fell, so nothing can be said; try other rates or more steps",
+}
+"""What the three ends mean."""
 
 KEPT = 0.8
 """Share of the moving average that a step of minibatches keeps; full batches have no noise."""
@@ -110,9 +143,7 @@ def learning_rate_range(
         return jax.lax.scan(step, (params, whole.rule.init(params)), rows, length=steps)[1]
 
     losses = np.asarray(sweep(whole.params), np.float64)
-    stable = np.nan
-    if optimizer is optax.sgd:
-        stable = curvature(whole.loss, whole.params, whole.x, whole.t).largest_stable_step
+    stable = curvature(whole.loss, whole.params, whole.x, whole.t).largest_stable_step
     return _read(rates, losses, stable, 0.0 if rows is None else KEPT)
 
 
@@ -142,7 +173,7 @@ def _suggestions(rates: np.ndarray, smoothed: np.ndarray) -> dict[str, float]:
     """Learning rates by the shape of the curve."""
     if len(smoothed) < 3 or smoothed.min() > smoothed[0] - 1e-3 * abs(smoothed[0]):
         return {}
-    lowest = int(smoothed.argmin())
+    lowest, early = int(smoothed.argmin()), len(smoothed) // 10  # the average begins with noise
     slopes = np.gradient(smoothed, np.log(rates))
     falling = slopes < 0.02 * slopes.min()
     runs, length = np.zeros(len(falling), int), 0
@@ -152,7 +183,7 @@ def _suggestions(rates: np.ndarray, smoothed: np.ndarray) -> dict[str, float]:
     last = int(runs.argmax())
     first = last - int(runs[last]) + 1
     return {
-        "steepest": float(rates[slopes[: lowest + 1].argmin()]),
+        "steepest": float(rates[early + slopes[early : max(lowest, early) + 1].argmin()]),
         "valley": float(rates[first + (2 * (last - first)) // 3]),
         "minimum": float(rates[lowest] / 10),
     }

@@ -8,10 +8,15 @@ import numpy as np
 import optax
 
 from jaxnet.check.report import Finding, Report
-from jaxnet.check.runs.columns import column_figures
+from jaxnet.check.runs.figures import depth, figures_of, inside, settings, table
 from jaxnet.check.runs.lab import Lab
 from jaxnet.check.runs.trial import trial
 from jaxnet.check.runs.verdict import POOR, findings, title
+
+EXPLAINED = (
+    "explained is 0 for the best constant prediction and 1 for the lowest loss there is, by the "
+    "median of the last tenth of the losses; losses are of all rows"
+)
 
 
 def training(
@@ -19,7 +24,7 @@ def training(
     params: Any,
     batch: tuple[Any, Any],
     predict: Callable[[Any, Any], Any] | None = None,
-    learning_rate: float | None = None,
+    learning_rate: float | Callable[[Any], Any] | None = None,
     optimizer: Any = None,
     direction: Callable[[Any], Any] | None = None,
     steps: int = 100,
@@ -36,15 +41,19 @@ def training(
     thing repaired at a time: another step, inputs or targets standardised, other initial
     parameters, shuffled rows, a gradient let through, biases added. The headline is the fault
     whose repair makes it succeed; what no repair mends is looked for in the data and the model.
+    Where the mended run still fails, what is wrong with that is found in the same way and comes
+    next.
 
     Args:
         loss: loss(params, x, t), a scalar, in JAX.
         params: The initial parameters, any tree of arrays.
         batch: (x, t): inputs and targets, a row for each example.
         predict: predict(params, x) -> predictions; None finds them in the loss.
-        learning_rate: The step of gradient descent, or of the direction; None with no optimizer
-            takes 1 / the curvature that is largest in absolute value at the start.
-        optimizer: An optax gradient transformation instead.
+        learning_rate: The step of gradient descent, a number or a schedule (step -> number), or
+            that of the direction, a number; None with no optimizer takes 1 / the curvature that is
+            largest in absolute value at the start.
+        optimizer: An optax gradient transformation instead; or a function that makes one of the
+            learning rate, such as optax.adam.
         direction: direction(grads) instead: the step is params + learning_rate * direction(grads).
         steps: Number of steps.
         batch_size: Rows a step; None for all.
@@ -53,25 +62,28 @@ def training(
         progress: Called with what is being done, at the start of each part.
 
     Returns:
-        A report; `report.findings` holds the faults, none if the run is healthy, `report.data`
-        the figures.
+        A report; `report.findings` holds the faults, that which explains the failure first, none if
+        the run is healthy; `report.data` the figures: what was run, losses, curvature, scales of
+        the columns, sizes and gradients of every layer, and dead or saturated shares of every unit.
 
     Raises:
-        TypeError: params hold no floating-point numbers, the optimizer is none, or the loss or the
-            direction is not written in JAX.
-        ValueError: Arguments that do not fit together, or a loss that is no scalar.
+        TypeError: params hold no floating-point numbers, the optimizer or the learning rate is
+            none, or the loss or the direction is not written in JAX.
+        ValueError: Arguments that do not fit together (a learning rate and an optimizer that has
+            its own, more rows a step than there are), or a loss that is no scalar.
     """
     whole = trial(
         loss, params, batch, predict, learning_rate, optimizer, direction, steps, batch_size,
         shuffle, validation,
     )  # fmt: skip
     with np.errstate(all="ignore"):
-        lab = Lab(whole.in_reach(), progress or (lambda phase: None))
+        lab = Lab(whole.in_reach(), progress or (lambda phase: None), whole.rows)
         if whole.plain and learning_rate is None:
             size = lab.curvature.size
             rate = 1 / size if np.isfinite(size) and size > 0 else 0.01
             lab.trial = lab.trial.with_rule(optax.sgd(rate), rate)
-        return _report(lab, findings(lab), whole.rows)
+        found = findings(lab)
+        return _report(lab, found, "curvature" in lab.__dict__)
 
 
 def assert_trains(
@@ -86,44 +98,10 @@ def assert_trains(
         raise AssertionError(str(report))
 
 
-def _report(lab: Lab, found: tuple[Finding, ...], rows: int) -> Report:
-    base = lab.base
-    explained = lab.explained(base)
-    first, last = float(base.whole[0]), float(base.whole[-1])
-    figures: dict[str, Any] = {
-        "steps": len(base.losses),
-        "first_loss": first,
-        "last_loss": last,
-        "explained": explained,
-        "parameters": lab.trial.size,
-    }
-    if (np.isfinite(first) and "curvature" in lab.__dict__) or not found:
-        c = lab.curvature
-        figures |= {
-            "lambda_max": c.largest,
-            "lambda_min": c.smallest,
-            "largest_stable_step": c.largest_stable_step,
-            "condition_number": c.condition_number,
-        }
-        rate = lab.trial.learning_rate
-        if lab.trial.plain and rate is not None:
-            figures |= {
-                "step_over_largest_stable": rate / c.largest_stable_step,
-                "steps_to_converge": c.steps_to_converge(rate),
-            }
-    if lab.trial.validation is not None:
-        figures["validation_loss"] = float(base.held_out[-1])
-    figures |= column_figures(lab.trial.x)
-    if lab.ideal is not None:
-        figures |= {"constant_loss": lab.ideal.constant, "lowest_loss": lab.lowest}
-    if lab.here is not None and lab.here.units:
-        figures |= {
-            "dead_fraction": max(u.dead for u in lab.here.units),
-            "saturated_fraction": max(u.saturated for u in lab.here.units),
-        }
-    table = tuple((name.replace("_", " "), f"{value:.6g}") for name, value in figures.items())
-    notes = ["explained is 0 for the best constant prediction and 1 for the lowest loss there is"]
-    if not found and lab.explained(base) < POOR:
+def _report(lab: Lab, found: tuple[Finding, ...], measured: bool) -> Report:
+    figures = figures_of(lab, measured or not found)
+    notes = [EXPLAINED]
+    if not found and lab.explained(lab.base) < POOR:
         tried = max(lab.explained(course) for course in lab.courses)
         notes.append(
             f"of {len(lab.courses)} runs, each with one thing repaired, the best explains "
@@ -134,9 +112,15 @@ def _report(lab: Lab, found: tuple[Finding, ...], rows: int) -> Report:
         notes.append("not all suspects were heard in full: the model is large, and work is limited")
     if lab.steps < lab.trial.steps:
         notes.append(f"only {lab.steps} of {lab.trial.steps} steps were made, to save time")
-    if lab.trial.rows < rows:
-        notes.append(f"made with {lab.trial.rows} of {rows} rows, to save time")
-    data = figures | {"losses": [float(v) for v in base.losses]}
+    if lab.trial.rows < lab.rows:
+        notes.append(f"made with {lab.trial.rows} of {lab.rows} rows, to save time")
+    if lab.here is not None and len(lab.here.rows) < lab.trial.rows:
+        notes.append(
+            f"units, layers and the constant and the lowest loss are those of {len(lab.here.rows)} "
+            f"rows, drawn at random out of {lab.trial.rows}; the run is judged by them"
+        )
+    data = figures | {"losses": [float(v) for v in lab.base.losses]} | inside(lab)
+    rows = (*settings(lab), *table(figures), *depth(lab))
     return Report(
-        title(lab, found), ("", "measured"), table, found, tuple(notes), jax.device_get(data)
+        title(lab, found), ("", "measured"), rows, found, tuple(notes), jax.device_get(data)
     )

@@ -44,13 +44,19 @@ class NonFiniteError(FloatingPointError):
     """A run's loss or parameters became infinite or NaN.
 
     `result` is the `FitResult` up to there. Its `params` are those at which the loss was last
-    finite (for a rule that looks ahead, the point to evaluate that belongs to them).
+    finite (for a rule that looks ahead, the point to evaluate that belongs to them). `report` is
+    the training doctor's, if it was asked.
     """
 
     def __init__(self, message: str, result: FitResult) -> None:
         super().__init__(message)
         self.result = result
         self.add_note("The last finite parameters are kept: result.params of this error.")
+
+    @property
+    def report(self) -> Any:
+        """The training doctor's report, if `fit` was to ask it; None otherwise."""
+        return self.result.report
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (str(self), self.result)

@@ -42,8 +42,17 @@ def test_how_it_ended_is_told_apart() -> None:
         batch_size=8,
     )  # fmt: skip
     assert lost.ended == "diverged"
-    assert np.isnan(lost.largest_stable_step)
+    assert lost.largest_stable_step == pytest.approx(1 / np.mean(X**2), rel=1e-5)
     assert np.isfinite(lost.losses).all()
+
+
+def test_it_says_what_the_suggestions_are() -> None:
+    found = check.learning_rate_range(loss, jnp.zeros(1), (X, T), end=100.0, steps=40)
+    said = str(found)
+    for name, rate in found.suggestions.items():
+        assert f"{name:<9} {rate:<9.3g}" in said
+    assert "the largest stable step of plain gradient descent" in said
+    assert "the loss rose in the end" in said
 
 
 def test_the_parameters_stay_as_they_are() -> None:
@@ -63,8 +72,8 @@ def test_the_picture_marks_the_suggestions() -> None:
     found = check.learning_rate_range(loss, jnp.zeros(1), (X, T), end=100.0, steps=40)
     (axis,) = plot.learning_rate_range(found, title="a line").axes
     labels = axis.get_legend_handles_labels()[1]
-    assert [label.split(":")[0] for label in labels] == [
-        "loss", "average", "steepest", "valley", "minimum", "2 / lambda_max at the start",
-    ]  # fmt: skip
+    names = [label.split(":")[0] for label in labels]
+    assert names[:-1] == ["loss", "average", "steepest", "valley", "minimum"]
+    assert names[-1].startswith("2 / lambda_max at the start, the largest stable")
     assert axis.get_xscale() == "log"
     assert axis.get_title() == "a line"

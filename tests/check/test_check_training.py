@@ -1,6 +1,7 @@
 """The training doctor: planted runs, its measurements, and what it says."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,20 @@ import pytest
 
 from jaxnet import check, layers, models, optim, train
 from jaxnet.check.runs import lab, verdict
-from jaxnet.check.runs.curvature import curvature
+from jaxnet.check.runs.curvature import curvature, lanczos
+from jaxnet.check.runs.history import program
 from jaxnet.check.runs.look import look
+from jaxnet.check.runs.probe import CLEAR, probe
 from jaxnet.check.runs.trial import trial
 from jaxnet.check.runs.work import PER_OPERATION, work
 from jaxnet.cli import main
 
 from .planted_training import FAILURES, HEALTHY
-from .planted_training.case import Case, classify, dense, moons, scaled
+from .planted_training.case import Case
+from .planted_training.data import moons, scaled
+from .planted_training.nets import classify, dense
 
-SAMPLE = [*FAILURES[::9], *HEALTHY[::7]]
+SAMPLE = [*FAILURES[4::17], *HEALTHY[::12]]
 """All of them: python -m tests.check.planted_training."""
 
 
@@ -121,6 +126,14 @@ def test_a_healthy_run_says_its_figures_and_its_progress() -> None:
         report.data
     )
     assert any("training" in phase for phase in told)
+    assert [len(units["each"]) for units in report.data["units"]] == [8]
+    assert all(layer["output"] > 0 < layer["gradient"] for layer in report.data["layers"])
+    assert len(report.data["layers"]) == 2
+    np.testing.assert_allclose(report.data["columns"]["mean"], x.mean(axis=0), rtol=1e-5)
+    said = str(report)
+    assert "gradient descent, learning rate 0.5" in said
+    assert "all 80 rows" in said
+    assert "activation 1: 8 tanh" in said
     assert json.loads(json.dumps(report.to_dict()))["ok"]
 
 
@@ -154,6 +167,15 @@ def test_assert_trains() -> None:
         ({"direction": lambda g: g}, ValueError, "needs a learning_rate"),
         ({"optimizer": "adam"}, TypeError, "optax gradient transformation"),
         ({"steps": 0}, ValueError, "positive integer"),
+        ({"learning_rate": float("nan")}, ValueError, "must be a finite number"),
+        ({"learning_rate": "0.1"}, TypeError, "must be a finite number"),
+        ({"learning_rate": 0.1, "optimizer": optax.adam(0.1)}, ValueError, "not both"),
+        ({"batch_size": 6}, ValueError, "batch_size is 6, but there are 5 rows only"),
+        (
+            {"learning_rate": optax.cosine_decay_schedule(0.1, 9), "direction": lambda g: g},
+            TypeError,
+            "a direction needs a number",
+        ),
         ({"loss": lambda w, x, t: x @ w - t}, ValueError, "must give one number"),
     ],
 )
@@ -204,7 +226,8 @@ def test_fit_asks_the_doctor_about_a_run_that_fails() -> None:
     line = models.polynomial_regression(degree=2)
     with pytest.raises(train.NonFiniteError) as caught:
         train.fit(line, optim.gd(0.01), (x, x**2), steps=400, doctor=True)
-    report = caught.value.result.report
+    report = caught.value.report
+    assert report is caught.value.result.report
     assert report.findings[0].code in ("step_too_large", "unscaled_inputs")
     assert str(report) in caught.value.__notes__
     model = models.mlp([2, 8, 2], loss="softmax_cross_entropy")
@@ -358,3 +381,103 @@ def test_functions_that_are_not_in_jax_and_other_widths() -> None:
         check.learning_rate_range(numpy_loss, w, (x, t))
     with pytest.raises(ValueError, match=r"^learning_rate_range: \(x, t\) must be arrays"):
         check.learning_rate_range(loss, w, (x, t[:2]))
+
+
+def test_what_else_is_wrong_comes_after_the_headline() -> None:
+    x = np.random.default_rng(0).normal(size=(60, 2)).astype(np.float32)
+    options: dict[str, Any] = {"learning_rate": 1e-5, "direction": lambda g: g, "steps": 50}
+    report = check.training(_squared, jnp.zeros(2), (x, x[:, 0] - x[:, 1]), **options)
+    assert [f.code for f in report.findings] == ["ascent", "step_too_small"], report
+    assert report.findings[1].message.startswith("With ascent mended: ")
+    assert report.title == "the run fails: ascent and step_too_small"
+
+
+def _squared(w: Any, x: Any, t: Any) -> Any:
+    return jnp.mean((x @ w - t) ** 2)
+
+
+def test_a_schedule_is_a_learning_rate() -> None:
+    x = np.random.default_rng(0).normal(size=(60, 2)).astype(np.float32)
+    rate = optax.exponential_decay(0.2, 50, 0.5)
+    report = check.training(_squared, jnp.zeros(2), (x, x[:, 0]), learning_rate=rate)
+    assert report.ok, report
+    assert "gradient descent, learning rate by a schedule" in str(report)
+
+
+def _log_probabilities(logp: Any, t: Any) -> Any:
+    return -jnp.mean(jnp.take_along_axis(logp, t[:, None], axis=1))
+
+
+@pytest.mark.parametrize(
+    ("end", "said"),
+    [
+        (lambda z, t: _log_probabilities(jax.nn.log_softmax(jax.nn.softmax(z)), t), "twice"),
+        (
+            lambda z, t: optax.sigmoid_binary_cross_entropy(jax.nn.sigmoid(z[:, 0]), t > 0).mean(),
+            "squashed twice: a sigmoid",
+        ),
+        (lambda z, t: _log_probabilities(jax.nn.log_softmax(z, axis=0), t), "over axis 0, the 150"),
+        (lambda z, t: jnp.mean(z**2), "never uses the targets"),
+        (lambda z, t: _log_probabilities(jax.nn.log_softmax(jax.nn.log_softmax(z)), t), None),
+    ],
+)
+def test_what_the_loss_does_to_the_predictions(end: Any, said: str | None) -> None:
+    x, t = scaled("iris")
+    params = {"w": 0.1 * jnp.ones((4, 3)) * jnp.arange(3), "b": jnp.zeros(3)}
+    report = check.training(
+        lambda p, x, t: end(x @ p["w"] + p["b"], t), params, (x, t), learning_rate=0.5, steps=60
+    )
+    if said is None:
+        assert report.ok, report
+    else:
+        assert report.findings[0].code == "label_mismatch", report
+        assert said in report.findings[0].message
+
+
+def test_part_of_the_rows_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jaxnet.check.runs.look.LARGEST", 0.0)
+    x = np.random.default_rng(0).normal(size=(300, 2)).astype(np.float32)
+    report = check.training(_squared, jnp.zeros((2, 1)), (x, x[:, 0]), learning_rate=0.1, steps=20)
+    assert "(300, 1) and the targets (300,) are broadcast to (300, 300)" in str(report)
+    assert "those of 256 rows, drawn at random out of 300" in str(report)
+
+
+def test_a_weak_relation_is_told_from_none_and_no_order_of_rows_matters() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(2000, 3))
+    t = 0.15 * x[:, 0] + rng.normal(size=2000)
+    weak, none = probe(x, t), probe(x, rng.permutation(t))
+    assert weak is not None
+    assert none is not None
+    assert weak.relation > 2 * CLEAR
+    assert none.relation < CLEAR
+    x, t = scaled("iris")
+    for seed in range(3):
+        order = np.random.default_rng(seed).permutation(len(x))
+        found = probe(x[order], t[order])
+        assert found is not None
+        assert found.linear < 0.2
+
+
+def test_a_model_without_a_bias_is_told_so() -> None:
+    x = np.random.default_rng(0).normal(size=(60, 2)).astype(np.float32)
+    report = check.training(_squared, jnp.zeros(2), (x, x[:, 0] + 30), learning_rate=0.1)
+    assert [f.code for f in report.findings] == ["missing_bias"], report
+
+
+def test_the_programs_of_a_large_model_fit_into_four_gradients() -> None:
+    params, x = dense(0, 200, 900, 900, 10), np.zeros((2000, 200), np.float32)
+    loss, t = classify(jax.nn.relu), np.zeros(2000, int)
+    whole = trial(loss, params, (x, t), None, None, optax.adam(1e-3), None, 100, None, True, None)
+    run = whole.in_reach()
+    data = (run.params, run.x, run.t)
+
+    def size(function: Any, *args: Any) -> int:
+        memory = jax.jit(function).lower(*args).compile().memory_analysis()
+        parts = ("temp_size_in_bytes", "argument_size_in_bytes", "output_size_in_bytes")
+        return sum(getattr(memory, part) for part in parts)
+
+    one = size(jax.value_and_grad(run.loss), *data)
+    assert size(program(run, run.loss), *data, None, 1.0, 5, None) < 4 * one
+    start = np.zeros(run.size, np.float32)
+    assert size(partial(lanczos, run.loss, 16, False), *data, start) < 4 * one

@@ -63,7 +63,7 @@ def curvature(loss: Any, params: Any, x: Any, t: Any) -> Curvature:
 def _of(loss: Any, params: Any, x: Any, t: Any, steps: int, keep: bool) -> Curvature:
     start = np.random.default_rng(0).normal(size=sum(p.size for p in jax.tree.leaves(params)))
     start = (start / np.linalg.norm(start)).astype(np.float32)
-    program = partial(_lanczos, loss, steps, keep)
+    program = partial(lanczos, loss, steps, keep)
     # A small problem takes longer to compile well than to run.
     run = compiled(program) if keep else jax.jit(program)
     a, b = jax.device_get(run(params, x, t, start))
@@ -81,7 +81,7 @@ def _of(loss: Any, params: Any, x: Any, t: Any, steps: int, keep: bool) -> Curva
     )
 
 
-def _lanczos(loss: Any, steps: int, keep: bool, params: Any, x: Any, t: Any, start: Any) -> Any:
+def lanczos(loss: Any, steps: int, keep: bool, params: Any, x: Any, t: Any, start: Any) -> Any:
     """The tridiagonal matrix that the Hessian has in the space of g, Hg, HHg, ..., g random.
 
     alpha_j = q_j H q_j and beta_j = |H q_j - alpha_j q_j - beta_(j-1) q_(j-1)|. With `keep` every

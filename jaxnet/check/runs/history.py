@@ -49,20 +49,16 @@ class Course(NamedTuple):
 Runner = Callable[..., Course]
 
 
-def runner(trial: Trial, loss: Loss | None = None) -> Runner:
-    """Compile a run: `run(params, x, t, scale=1.0, steps=None, shuffle=None)`.
+def program(trial: Trial, loss: Loss) -> Callable[..., Any]:
+    """A run as one program: (params, x, t, held_out, scale, stop, rows) -> steps, params, figures.
 
-    scale multiplies every update. The rows of the minibatches are drawn by NumPy, seeded.
+    scale multiplies every update; rows (steps, size) are those of the minibatches, or None.
     """
-    loss = loss or trial.loss
-    n, size, length = trial.rows, trial.batch_size, trial.steps
-    every = 1 if size is None else max(1, length // CHECKS)
+    length, every = trial.steps, _every(trial)
     value_and_grad = jax.value_and_grad(loss)
     nothing = jnp.full(length + 1, jnp.nan)
 
-    def program(
-        params: Any, x: Any, t: Any, held_out: Any, scale: Any, stop: Any, rows: Any
-    ) -> Any:
+    def whole(params: Any, x: Any, t: Any, held_out: Any, scale: Any, stop: Any, rows: Any) -> Any:
         def look(params: Any, batch: Any) -> Any:
             return jnp.asarray(loss(params, *batch), nothing.dtype)
 
@@ -76,7 +72,7 @@ def runner(trial: Trial, loss: Loss | None = None) -> Runner:
         def body(carry: Any) -> Any:
             i, params, state, h = carry
             batch = (x, t)
-            if size is not None:
+            if rows is not None:
                 batch = jax.tree.map(lambda a: a[rows[i]], batch)
             value, grads = value_and_grad(params, *batch)
             updates, state = trial.rule.update(
@@ -103,8 +99,23 @@ def runner(trial: Trial, loss: Loss | None = None) -> Runner:
         i, params, state, h = jax.lax.while_loop(going, body, carry)
         return i, eval_params(state, params), h
 
+    return whole
+
+
+def _every(trial: Trial) -> int:
+    """Steps between two looks at the loss of all rows."""
+    return 1 if trial.batch_size is None else max(1, trial.steps // CHECKS)
+
+
+def runner(trial: Trial, loss: Loss | None = None) -> Runner:
+    """Compile a run: `run(params, x, t, scale=1.0, steps=None, shuffle=None)`.
+
+    The rows of the minibatches are drawn by NumPy, seeded.
+    """
+    n, size, length, every = trial.rows, trial.batch_size, trial.steps, _every(trial)
+    whole = program(trial, loss or trial.loss)
     quick = trial.size * n * length < QUICK_BELOW
-    compiled = compiled_quickly(program) if quick else jax.jit(program)
+    compiled = compiled_quickly(whole) if quick else jax.jit(whole)
 
     def run(
         params: Any, x: Any, t: Any, scale: float = 1.0, steps: int | None = None,

@@ -93,4 +93,5 @@ def _lowest(f: Any, z: np.ndarray) -> tuple[float, bool]:
 
     options = {"maxiter": 300, "maxfun": 400, "maxcor": 20, "ftol": 1e-12, "gtol": 1e-9}
     minimize(seen, z, jac=True, method="L-BFGS-B", options=options)
-    return lowest[0], lowest[1] <= STEEP * first and lowest[0] > -10 * abs(f(z)[0]) - 1e-9
+    far = lowest[0] <= -10 * abs(f(z)[0]) - 1e-9  # as of a loss without a bottom, or a likelihood
+    return lowest[0], lowest[1] <= (STEEP / 50 if far else STEEP) * first

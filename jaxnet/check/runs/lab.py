@@ -26,9 +26,10 @@ LARGER = (1e2, 1e4, 1e3, 1e1, 1e6, 1e5, 1e8, 1e7)
 
 OF_A_RUN = 3e10
 OF_ALL_RUNS = 5e11
-"""Floating-point operations of one experiment and of all: longer runs are shortened, and beyond
-the second number of two step sizes and more only the first is tried. Counted and not timed, so that
-the verdict is the same on every machine.
+OF_FURTHER_RUNS = 1e10
+"""Floating-point operations of one experiment, of all of them, and of all those with a run that is
+repaired already. Longer runs are shortened, and beyond the others of two step sizes and more only
+the first is tried. Counted and not timed, so that the verdict is the same on every machine.
 """
 
 
@@ -42,6 +43,8 @@ class Lab:
 
     trial: Trial
     tell: Callable[[str], None] = lambda phase: None
+    rows: int = 0  # of the user's data, of which the trial may have a part
+    budget: float | None = None  # operations of the experiments; OF_ALL_RUNS if not given
     spent: float = 0.0  # operations of the experiments so far
     notes: list[str] = field(default_factory=list)
     cut_short: bool = False  # whether experiments were left out
@@ -147,7 +150,8 @@ class Lab:
 
     def affordable(self, steps: int = 0) -> bool:
         """Whether further experiments, of so many steps in all, may be made."""
-        enough = self.spent + steps * self.work_of_a_step < OF_ALL_RUNS
+        budget = OF_ALL_RUNS if self.budget is None else self.budget
+        enough = self.spent + steps * self.work_of_a_step < budget
         self.cut_short |= not enough
         return enough
 

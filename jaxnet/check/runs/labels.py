@@ -1,14 +1,17 @@
 """Targets that do not belong to the inputs, the loss or the shape of the predictions."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxnet.check.report import Finding
 from jaxnet.check.runs import scaling
+from jaxnet.check.runs.history import runner
 from jaxnet.check.runs.lab import Lab
-from jaxnet.check.runs.look import INPUTS, PARAMS, TARGETS
-from jaxnet.check.runs.probe import as_rows, class_numbers, probe
+from jaxnet.check.runs.look import INPUTS, PARAMS, TARGETS, Look
+from jaxnet.check.runs.probe import CLEAR, as_rows, class_numbers, probe
 from jaxnet.check.witness import compiled
 
 
@@ -30,7 +33,7 @@ def out_of_range(lab: Lab) -> Finding | None:
     if not whole or z.ndim != t.ndim + 1 or outputs < 2:
         return None
     low, high = int(t.min()), int(t.max())
-    if low >= 0 and high < outputs:
+    if (low >= 0 and high < outputs) or not _picks_outputs(seen, outputs):
         return None
     return _finding(
         f"The classes run from {low} to {high}, but {outputs} outputs stand for classes 0 to "
@@ -38,6 +41,41 @@ def out_of_range(lab: Lab) -> Finding | None:
         "Count the classes from 0." if low > 0 else "Give the network an output for every class.",
         {"lowest": float(low), "highest": float(high), "outputs": float(outputs)},
     )
+
+
+def _picks_outputs(seen: Look, outputs: int) -> bool:
+    """Whether the loss takes the targets for numbers of outputs: an index, or one-hot rows."""
+    for op in seen.replay.operations:
+        kinds = [seen.depends[i] for i in op.inputs]
+        if op.name == "gather" and kinds[0] & PARAMS and any(k & TARGETS for k in kinds[1:]):
+            return True
+        shape = np.shape(seen.replay.values[op.outputs[0]])
+        one_hot = op.name == "eq" and seen.depends[op.outputs[0]] == TARGETS
+        if one_hot and len(shape) > 1 and shape[-1] == outputs:
+            return True
+    return False
+
+
+def unused(lab: Lab) -> Finding | None:
+    """A loss that never looks at its targets."""
+    seen = lab.here
+    leaves = jax.tree.leaves(lab.trial.t)
+    if seen is None or seen.depends[seen.replay.result] & TARGETS:
+        return None
+    if not any(np.ptp(np.asarray(t), axis=0).any() for t in leaves):
+        return None
+    for op in seen.replay.operations:
+        kinds = {seen.depends[i] for i in op.inputs}
+        error = op.name == "sub" and INPUTS in kinds and PARAMS in kinds  # from a centre
+        if error or (op.name in ("sub", "mul", "gather") and {INPUTS, PARAMS | INPUTS} <= kinds):
+            lab.notes.append("the loss compares with the inputs, and never uses the targets")
+            return None
+    return _finding(
+        "The loss never uses the targets: it is the same whatever they are, so nothing is learned "
+        "from them.",
+        "Compare the predictions with t in the loss (a loss that needs no targets can be given "
+        "constant ones).", {"loss": lab.start[0]},
+    )  # fmt: skip
 
 
 def broadcast(lab: Lab) -> Finding | None:
@@ -55,11 +93,12 @@ def broadcast(lab: Lab) -> Finding | None:
             continue
         one, other = _losses_in_two_orders(lab)
         if abs(one - other) <= 1e-4 * max(abs(one), abs(other)):
-            z = seen.predictions
-            of = "" if z is None else f"{z.shape} "
-            t_shape = np.shape(jax.tree.leaves(trial.t)[0])
+            z, rows = seen.predictions, lab.rows
+            of = "" if z is None else f"{_with_rows(z.shape, n, rows)} "
+            t_shape = (rows, *np.shape(jax.tree.leaves(trial.t)[0])[1:])
+            whole = _with_rows(shape, n, rows)
             return _finding(
-                f"The predictions {of}and the targets {t_shape} are broadcast to {shape}: every "
+                f"The predictions {of}and the targets {t_shape} are broadcast to {whole}: every "
                 "prediction is compared with every target, so the loss is the same for targets in "
                 "any order.",
                 "Give both the same shape, for instance t[:, None] or predictions[:, 0].",
@@ -67,6 +106,11 @@ def broadcast(lab: Lab) -> Finding | None:
                 op.frames[0] if op.frames else None,
             )
     return None
+
+
+def _with_rows(shape: tuple[int, ...], seen: int, rows: int) -> tuple[int, ...]:
+    """A shape as it is on all rows, not on those that were looked at."""
+    return tuple(rows if n == seen else n for n in shape)
 
 
 def _losses_in_two_orders(lab: Lab) -> tuple[float, float]:
@@ -167,11 +211,11 @@ def _beyond(lab: Lab, t: np.ndarray, evidence: dict[str, float]) -> Finding | No
 def unrelated(lab: Lab) -> Finding | None:
     """Targets that have nothing to do with the inputs, or with those of a neighbouring row."""
     p, trial = lab.probe, lab.trial
-    if p is None or p.table or trial.rows < 60 or p.best < min(0.97, p.chance - 0.02):
+    if p is None or p.table or trial.rows < 60 or p.relation > CLEAR:
         return None
     rows = as_rows(trial.x)
     assert rows is not None
-    if trial.rows < 3 * rows.shape[1] or _learned(lab):
+    if trial.rows < 3 * rows.shape[1] or _learned(lab) or _generalises(lab):
         return None
     shifts = {}
     for shift in (-1, 1):
@@ -179,7 +223,7 @@ def unrelated(lab: Lab) -> Finding | None:
         moved = probe(trial.x, rolled)
         if moved is not None:
             shifts[shift] = moved.best
-    evidence = {"held_out_error": p.best, "error_of_shuffled_targets": p.chance}
+    evidence = {"held_out_error": p.best, "beyond_chance": p.relation}
     near = min(shifts, key=lambda k: shifts[k])
     if shifts[near] < 0.7 * p.best:
         return _finding(
@@ -189,11 +233,28 @@ def unrelated(lab: Lab) -> Finding | None:
             "Shift the targets by a row.", evidence | {"shift": float(near)},
         )  # fmt: skip
     return _finding(
-        "The targets have nothing to do with the inputs: on rows held out a linear and a smooth "
-        f"fit err {p.best:.2f} times as much as a constant prediction, on targets in random order "
-        f"{p.chance:.2f} times.",
+        "The targets seem to have nothing to do with the inputs: a linear and a smooth fit take no "
+        f"more of them than of the same targets in random order ({p.relation:.1f} standard "
+        f"deviations), and on rows held out err {p.best:.2f} times as much as a constant.",
         "See that inputs and targets were shuffled and sorted together.", evidence,
     )  # fmt: skip
+
+
+def _generalises(lab: Lab) -> bool:
+    """Whether the run on half of the rows does better on the others than a constant."""
+    trial, of = lab.trial, lab.ideal
+    if of is None or not lab.affordable(lab.steps):
+        return False
+    order = np.random.default_rng(0).permutation(trial.rows)
+    halves = []
+    for rows in np.array_split(order, 2):
+        halves.append(jax.tree.map(lambda a: a[rows], (trial.x, trial.t)))  # noqa: B023
+    size = None if trial.batch_size is None else min(trial.batch_size, trial.rows // 2)
+    (x, t), others = halves
+    half = replace(trial, x=x, t=t, validation=others, batch_size=size)
+    held_out = runner(half)(half.params, x, t, steps=lab.steps).held_out
+    low = float(np.nanmin(held_out, initial=np.inf))
+    return low < of.constant - 0.1 * (of.constant - lab.lowest)
 
 
 def _learned(lab: Lab) -> bool:

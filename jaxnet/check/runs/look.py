@@ -11,13 +11,18 @@ import numpy as np
 from jaxnet.check.record import TooLong, record
 from jaxnet.check.replay import Operation, Replay
 from jaxnet.check.runs.trial import Trial
+from jaxnet.check.runs.work import entries
 from jaxnet.check.witness import compiled
 
 PARAMS, INPUTS, TARGETS = 1, 2, 4
 """What a value depends on, as bits."""
 
+LARGEST = 3e6
+"""Numbers that a loss may make on its way for all rows to be looked at; else part of them is, drawn
+at random, and"""
+
 ROWS = 256
-"""Rows that are looked at, drawn at random; all if there are fewer."""
+"""at least so many."""
 
 SATURATED = 0.05
 """An entry is saturated where the slope is below this share of the largest."""
@@ -35,7 +40,8 @@ class Layer(NamedTuple):
 class Units(NamedTuple):
     """The units of an activation: which share is dead, and of its entries, saturated.
 
-    output says that they are the predictions.
+    output says that they are the predictions. each has, for every unit, the share of the rows where
+    it is zero (relu) or saturated.
     """
 
     kind: str
@@ -44,6 +50,7 @@ class Units(NamedTuple):
     saturated: float
     output: bool
     where: str | None
+    each: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -95,12 +102,15 @@ class Look:
             flat = y.reshape(-1, y.shape[-1] if y.ndim > 1 else 1)
             dead = saturated = 0.0
             if kind == "relu":
-                dead = float((flat <= 0).all(axis=0).mean())
+                each = (flat <= 0).mean(axis=0)
+                dead = float((each == 1).mean())
             else:
                 slope = 1 - flat**2 if kind == "tanh" else 4 * flat * (1 - flat)
-                saturated = float((slope < SATURATED).mean())
+                each = (slope < SATURATED).mean(axis=0)
+                saturated = float(each.mean())
             last = self.output is not None and op.outputs[0] > self.output
-            found.append(Units(kind, flat.shape[1], dead, saturated, last, _where(op)))
+            shares = tuple(map(float, each))
+            found.append(Units(kind, flat.shape[1], dead, saturated, last, _where(op), shares))
         return tuple(found)
 
     def _kind(self, op: Operation) -> str | None:
@@ -161,16 +171,17 @@ def _array(x: Any) -> Any:
 def look(trial: Trial, params: Any, x: Any = None, t: Any = None) -> Look | None:
     """Run the loss on some rows operation by operation; None if it has too many operations."""
     n = trial.rows
+    x, t = trial.x if x is None else x, trial.t if t is None else t
+    closed = jax.make_jaxpr(trial.loss)(params, x, t)
+    most = max(ROWS, int(n * LARGEST / max(1.0, entries(closed.jaxpr))))
     rows = np.arange(n)
-    if n > ROWS:
-        rows = np.sort(np.random.default_rng(0).choice(n, ROWS, replace=False))
-    x, t = (
-        jax.tree.map(lambda a: np.asarray(a)[rows], given if new is None else new)
-        for given, new in ((trial.x, x), (trial.t, t))
-    )
+    if n > most:
+        rows = np.sort(np.random.default_rng(0).choice(n, most, replace=False))
+    x, t = jax.tree.map(lambda a: np.asarray(a)[rows], (x, t))
+    if n > most:
+        closed = jax.make_jaxpr(trial.loss)(params, x, t)
     leaves = [jax.tree.leaves(part) for part in (params, x, t)]
     try:
-        closed = jax.make_jaxpr(trial.loss)(params, x, t)
         replay = record(closed, [leaf for part in leaves for leaf in part], len(leaves[0]))
     except TooLong:
         return None

@@ -8,11 +8,13 @@ import numpy as np
 import optax
 
 from jaxnet.check.report import Finding
+from jaxnet.check.runs.columns import standardised
 from jaxnet.check.runs.history import runner
 from jaxnet.check.runs.lab import Lab
 from jaxnet.check.runs.look import INPUTS, PARAMS, look
 from jaxnet.check.runs.probe import as_rows, as_targets, class_numbers
 from jaxnet.check.runs.rewrite import bias_shapes, biased, unstopped
+from jaxnet.check.runs.trial import Loss
 
 
 def detached(lab: Lab) -> Finding | None:
@@ -110,7 +112,9 @@ def constant_output(lab: Lab) -> Finding | None:
             "Use a sigmoid for a single output, or a softmax over the classes.",
             {"loss": losses[0]},
         )  # fmt: skip
-    z, other = (_predictions(lab, lab.anywhere(seed, 4.0)) for seed in (1, 2))
+    # Inputs far from zero drive every unit into saturation: that is their scale's doing.
+    x = standardised(lab.trial.x) if lab.inputs is not None else lab.trial.x
+    z, other = (_predictions(lab, lab.anywhere(seed, 4.0), x) for seed in (1, 2))
     if z is None or other is None or len(z) < 2:
         return None
     rows = as_rows(lab.trial.x)
@@ -143,12 +147,12 @@ def ends_constant(lab: Lab) -> Finding | None:
     )  # fmt: skip
 
 
-def _predictions(lab: Lab, params: Any) -> np.ndarray | None:
+def _predictions(lab: Lab, params: Any, x: Any = None) -> np.ndarray | None:
     """The predictions of some rows."""
     if lab.trial.predict is not None:
-        z = np.asarray(lab.trial.predict(params, lab.trial.x), np.float64)
+        z = np.asarray(lab.trial.predict(params, lab.trial.x if x is None else x), np.float64)
         return z.reshape(len(z), -1) if z.ndim and len(z) == lab.trial.rows else None
-    seen = look(lab.trial, params)
+    seen = look(lab.trial, params, x=x)
     if seen is None or seen.predictions is None:
         return None
     z = np.asarray(seen.predictions, np.float64)
@@ -183,6 +187,8 @@ def linear_model(lab: Lab) -> Finding | None:
     p = lab.probe
     if p is None or p.nonlinear > 0.6 * p.linear or p.linear - p.nonlinear < 0.2:
         return None
+    if p.classes and p.nonlinear > 0.35 * p.linear and p.linear - p.nonlinear < 0.35:
+        return None  # whole rows are counted, which is coarse
     if not is_affine(lab):
         return None
     wrong = _wrong(lab)
@@ -219,27 +225,17 @@ def _wrong(lab: Lab) -> float | None:
 def missing_bias(lab: Lab) -> Finding | None:
     """A model that a bias would serve much better."""
     trial = lab.trial
-    rows = as_rows(trial.x)
-    if rows is None or ((rows.std(axis=0) == 0) & (rows[0] != 0)).any():
+    shapes = absent_biases(lab)
+    if not shapes or not lab.affordable(6 * 400):
         return None
-    shapes = bias_shapes(trial.loss, trial.params, trial.x, trial.t)
-    if not shapes or len(shapes) > 20:
-        return None
-    if _has_biases(lab) or not lab.affordable(6 * 400):
-        return None
-    both = biased(trial.loss)
-
-    def loss(p: Any, x: Any, t: Any) -> Any:  # the inputs bring a switch for the biases
-        params, biases = p
-        return both((params, [x[1] * b for b in biases]), x[0], t)
-
-    start = (trial.params, [jnp.zeros(shape) for shape in shapes])
+    loss, start = _with_biases(lab, shapes)
     run = runner(trial.with_rule(optax.adam(0.05), 0.05).longer(400), loss)
     best = {}
     for on in (0.0, 1.0):
         ends = [run(start, (trial.x, on), trial.t, scale, held_out=None) for scale in (0.2, 1, 4)]
         best[on] = max((lab.explained(c), c.end) for c in ends)
-    (without, loss_without), (with_bias, loss_with) = best[0.0], best[1.0]
+    own = (lab.explained(lab.base), lab.base.end)  # without a bias, too
+    (without, loss_without), (with_bias, loss_with) = max(best[0.0], own), best[1.0]
     rest, gain = 1 - without, with_bias - without
     if gain < 0.04 or 1 - with_bias > 0.6 * rest or with_bias < 0.2:
         return None
@@ -251,6 +247,48 @@ def missing_bias(lab: Lab) -> Finding | None:
         "Add a bias to the layers, or a column of ones to the inputs.",
         {"loss": loss_without, "loss_with_bias": loss_with},
     )  # fmt: skip
+
+
+def bias_for_the_mean(lab: Lab) -> Finding | None:
+    """Targets far from zero and a model without a bias: the same run with biases."""
+    trial, shapes = lab.trial, absent_biases(lab)
+    if not shapes or not trial.plain or trial.learning_rate is None:
+        return None
+    loss, start = _with_biases(lab, shapes)
+    rule = optax.sgd(trial.learning_rate)
+    run = runner(trial.with_rule(rule, trial.learning_rate), loss)
+    course = run(start, (trial.x, 1.0), trial.t, steps=lab.steps, held_out=None)
+    now, then = lab.explained(lab.base), lab.explained(course)
+    if then < max(0, now) + 0.25:
+        return None
+    return Finding(
+        "missing_bias", (),
+        "The model has no bias, and the mean of the targets is far from 0: with a bias added to "
+        f"every product of its weights the same {lab.steps} steps end at {course.end:.4g} instead "
+        f"of {lab.base.end:.4g}.",
+        "Add a bias to the layers, or a column of ones to the inputs.",
+        {"loss": lab.base.end, "loss_with_bias": course.end},
+    )  # fmt: skip
+
+
+def absent_biases(lab: Lab) -> list[tuple[int, ...]]:
+    """The shapes of the biases that the model lacks; none if its inputs bring a column of ones."""
+    trial, rows = lab.trial, as_rows(lab.trial.x)
+    if rows is None or ((rows.std(axis=0) == 0) & (rows[0] != 0)).any():
+        return []
+    shapes = bias_shapes(trial.loss, trial.params, trial.x, trial.t)
+    return [] if len(shapes) > 20 or _has_biases(lab) else shapes
+
+
+def _with_biases(lab: Lab, shapes: list[tuple[int, ...]]) -> tuple[Loss, Any]:
+    """The loss and its parameters with biases; the inputs bring a switch for them: (x, 0 or 1)."""
+    both = biased(lab.trial.loss)
+
+    def loss(p: Any, x: Any, t: Any) -> Any:
+        params, biases = p
+        return both((params, [x[1] * b for b in biases]), x[0], t)
+
+    return loss, (lab.trial.params, [jnp.zeros(shape) for shape in shapes])
 
 
 def _has_biases(lab: Lab) -> bool:

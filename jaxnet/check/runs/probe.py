@@ -1,30 +1,43 @@
 """What can be learned from the data at all: two closed-form fits, tested on rows held out.
 
 A linear fit and a smooth nonlinear one (ridge regression, plain and with a Gaussian kernel) to the
-targets. They tell data whose targets have nothing to do with the inputs, and problems that no
-linear model can solve, from runs that merely went wrong.
+targets. They tell problems that no linear model can solve from runs that merely went wrong. Whether
+the targets have anything to do with the inputs is a permutation test: do the fits take more of
+them than of the same targets in random order? It sees a signal that is far too weak to predict by.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 ROWS = 600
-"""Rows that are used."""
+"""Rows that are used for a fit with a kernel, and"""
+
+MANY = 5000
+"""for a linear one in the permutation test."""
+
+SPLITS = 3
+"""How often the rows are halved; each half is a test of the fit to the other."""
+
+CLEAR = 3.0
+"""Standard deviations of the fits to permuted targets, above which a relation is taken for one."""
 
 
 class Probe(NamedTuple):
     """Errors on held-out rows, as a share of those of a constant prediction; 1 is as bad.
 
     classes is how many there are, 0 for numbers; for classes the errors are misclassified rows.
-    chance has the lowest error that any of the two fits reached on targets in random order.
+    chance has the lowest error that any of the two fits reached on targets in random order;
+    relation says by how many standard deviations the fits take more of the targets than of these.
     """
 
     linear: float
     nonlinear: float
     classes: int
     chance: float
+    relation: float
     table: bool
 
     @property
@@ -81,25 +94,92 @@ def probe(x: Any, t: Any) -> Probe | None:
     if len(rows) < 40:
         return _of_table(rows, targets, classes)
     rng = np.random.default_rng(0)
-    order = rng.permutation(len(rows))[:ROWS]
-    rows, targets = _standardised(rows[order]), targets[order]
-    half = len(rows) // 2
-    fit, test = slice(0, half), slice(half, None)
-    shuffled = [targets[rng.permutation(len(targets))] for _ in range(8)]
-    all_targets = np.concatenate([targets, *shuffled], axis=1)
-    width = targets.shape[1]
+    linear: list[float] = []
+    nonlinear: list[float] = []
+    chance: list[float] = []
+    relation = _relation_to_columns(rows, targets, classes)
+    for split in range(SPLITS):
+        order = rng.permutation(len(rows))[:ROWS]
+        some, due = _standardised(rows[order]), targets[order]
+        mixed = np.concatenate([due, *(due[rng.permutation(len(due))] for _ in range(3))], axis=1)
+        first, second = np.array_split(np.arange(len(order)), 2)
+        kernels = _kernels(some)
+        if split == 0:
+            relation = max(relation, _relation_to_kernel(kernels[1], due, classes))
+        for kernel, found in zip(kernels, (linear, nonlinear), strict=True):
+            for fit, test in ((first, second), (second, first)):
+                predicted = _ridge(kernel[np.ix_(fit, fit)], kernel[np.ix_(test, fit)], mixed[fit])
+                errors = [
+                    _error(predicted[:, i : i + due.shape[1]], mixed[test, i : i + due.shape[1]],
+                           classes)
+                    for i in range(0, mixed.shape[1], due.shape[1])
+                ]  # fmt: skip
+                found.append(errors[0])
+                chance += errors[1:]
+    lines, curves = float(np.mean(linear)), float(np.mean(nonlinear))
+    if classes and curves < 0.8 * lines:
+        lines = min(lines, _logistic_error(some, due, first, second))
+    return Probe(lines, curves, classes, min(chance), relation, False)
+
+
+def _relation_to_columns(rows: np.ndarray, targets: np.ndarray, classes: int) -> float:
+    """How much more of the targets a linear fit takes than of permuted ones."""
+    rows, targets = _standardised(rows[:MANY]), targets[:MANY]
+    if not 0 < rows.shape[1] <= len(rows) // 4:
+        return 0.0
+    basis = np.linalg.qr(rows)[0]
+    return _beyond_chance(lambda t: np.square(basis.T @ t), _ranked(targets, classes))
+
+
+def _relation_to_kernel(kernel: np.ndarray, targets: np.ndarray, classes: int) -> float:
+    """The same of a fit with a kernel."""
+    hat = np.linalg.solve(kernel + 0.03 * np.eye(len(kernel)), kernel)
+    return _beyond_chance(lambda t: t * (hat @ t), _ranked(targets, classes))
+
+
+def _beyond_chance(taken: Callable[[np.ndarray], np.ndarray], targets: np.ndarray) -> float:
+    """Standard deviations between what is taken of the targets and of 60 permutations."""
+    rng, width = np.random.default_rng(1), targets.shape[1]
+    mixed = [targets[rng.permutation(len(targets))] for _ in range(60)]
+    columns = taken(np.concatenate([targets, *mixed], axis=1)).sum(axis=0)
+    own, *by_chance = columns.reshape(-1, width).sum(axis=1)
+    return float((own - np.mean(by_chance)) / max(float(np.std(by_chance)), 1e-300))
+
+
+def _ranked(targets: np.ndarray, classes: int) -> np.ndarray:
+    """Targets of mean 0; numbers by their ranks, so that a few large ones do not decide."""
+    if not classes:
+        targets = targets.argsort(axis=0).argsort(axis=0) / len(targets)
+    centred: np.ndarray = targets - targets.mean(axis=0)
+    return centred
+
+
+def _logistic_error(
+    rows: np.ndarray, targets: np.ndarray, first: np.ndarray, second: np.ndarray
+) -> float:
+    """The error of softmax regression: least squares overlooks a class between two others."""
+    from scipy.optimize import minimize  # type: ignore[import-untyped]  # JAX brings SciPy
+
+    design = np.concatenate([rows, np.ones((len(rows), 1))], axis=1)
+    shape = (design.shape[1], targets.shape[1])
+
+    def loss(flat: np.ndarray, x: np.ndarray, t: np.ndarray) -> tuple[float, np.ndarray]:
+        z = x @ flat.reshape(shape)
+        z -= z.max(axis=1, keepdims=True)
+        sums = np.exp(z).sum(axis=1, keepdims=True)
+        value = float((np.log(sums[:, 0]) - (z * t).sum(axis=1)).mean())
+        grad = x.T @ (np.exp(z) / sums - t) / len(x)
+        return value + 1e-3 * float(flat @ flat), grad.ravel() + 2e-3 * flat
+
     errors = []
-    for kernel in _kernels(rows):
-        predicted = _ridge(kernel[fit, fit], kernel[test, fit], all_targets[fit])
-        errors.append([
-            _error(predicted[:, i : i + width], all_targets[test, i : i + width], classes)
-            for i in range(0, all_targets.shape[1], width)
-        ])  # fmt: skip
-    linear, nonlinear = errors
-    return Probe(
-        linear[0], nonlinear[0], classes,
-        min(*linear[1:], *nonlinear[1:]), False,
-    )  # fmt: skip
+    for fit, test in ((first, second), (second, first)):
+        start = np.zeros(shape[0] * shape[1])
+        data = (design[fit], targets[fit])
+        w = minimize(
+            loss, start, data, jac=True, method="L-BFGS-B", options={"maxiter": 100}
+        ).x  # fmt: skip
+        errors.append(_error(design[test] @ w.reshape(shape), targets[test], 1))
+    return float(np.mean(errors))
 
 
 def _standardised(rows: np.ndarray) -> np.ndarray:
@@ -145,4 +225,4 @@ def _of_table(rows: np.ndarray, targets: np.ndarray, classes: int) -> Probe | No
     means = np.stack([targets[group == g].mean(axis=0) for g in range(group.max() + 1)])[group]
     spread = ((targets - targets.mean(axis=0)) ** 2).sum()
     linear, saturated = (float(((p - targets) ** 2).sum() / spread) for p in (predicted, means))
-    return Probe(linear, saturated, classes, 0.0, True)
+    return Probe(linear, saturated, classes, 0.0, np.inf, True)

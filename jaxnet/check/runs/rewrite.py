@@ -87,7 +87,8 @@ def biased(loss: Callable[..., Any]) -> Callable[..., Any]:
         def hook(eqn: Any, ins: Any, flags: Any) -> Any:
             if not _is_product(eqn, flags):
                 return None
-            return eqn.primitive.bind(*ins, **eqn.params) + next(rest)
+            product = eqn.primitive.bind(*ins, **eqn.params)
+            return product + next(rest).astype(product.dtype)
 
         return rewritten(loss, hook)(params, x, t)
 
@@ -111,4 +112,6 @@ def _is_product(eqn: Any, flags: Sequence[bool]) -> bool:
     if eqn.primitive.name != "dot_general" or not any(flags):
         return False
     out, first = eqn.outvars[0].aval, eqn.invars[0].aval
-    return bool(out.ndim >= 1 and first.ndim >= 2 and out.shape[0] == first.shape[0])
+    rows = out.shape[0] if out.ndim else 0
+    every_pair = out.shape[1:] == (rows,)  # of rows: a bias would stand for a row, not for a unit
+    return bool(rows and first.ndim >= 2 and rows == first.shape[0] and not every_pair)

@@ -8,6 +8,7 @@ from jaxnet.check.runs.curvature import curvature
 from jaxnet.check.runs.ideal import Ideal, ideal
 from jaxnet.check.runs.lab import LARGER, SMALLER, Lab
 from jaxnet.check.runs.look import look
+from jaxnet.check.runs.model import absent_biases, bias_for_the_mean
 
 CLEAR = 0.25
 """By how much more a repaired run must explain."""
@@ -26,8 +27,16 @@ def same_step(lab: Lab) -> Finding | None:
             e = lab.explained(lab.course(x=x, t="standardised"), of)
             alone = lab.explained(lab.course(x=x)) if x else now
             if e > max(now, alone) + CLEAR and e > 0.25:
-                return targets(lab, e, x)
+                if x and _only_the_inputs_diverge(lab):
+                    return inputs(lab, 1.0)
+                return bias_for_the_mean(lab) or targets(lab, e, x)
     return None
+
+
+def _only_the_inputs_diverge(lab: Lab) -> bool:
+    """Whether the loss is lost with raw inputs, whatever the targets are, and not without."""
+    raw = [lab.base, lab.course(t="standardised")]
+    return all(c.end > c.whole[0] for c in raw) and lab.course(x="standardised").end < np.inf
 
 
 def out_of_reach(lab: Lab) -> Finding | None:
@@ -71,6 +80,8 @@ def inputs(lab: Lab, scale: float) -> Finding:
         "loss": _end(lab),
         "loss_standardised": float(repaired.whole[-1]),
     }
+    if scale != 1:
+        evidence["multiple"] = scale
     also = ""
     if lab.targets is not None and lab.targets.bad:
         both = float(lab.course(x="standardised", t="standardised", scale=scale).whole[-1])
@@ -97,12 +108,15 @@ def targets(lab: Lab, explained: float, x: str) -> Finding:
     assert s is not None
     also = " and inputs" if x else ""
     now = lab.explained(lab.base)
+    bias = ""
+    if s.offset > 1 and absent_biases(lab):
+        bias = " The model has no bias, so it cannot give their mean by itself: add one, too."
     return Finding(
         "unscaled_targets", (),
         f"The targets have root mean square {s.largest:.4g} and standard deviation {s.widest:.4g}: "
         f"the predictions have a long way to go. With targets{also} standardised the same "
         f"{lab.steps} steps explain {100 * explained:.0f} % of their variation in the loss instead "
-        f"of {'nothing' if now <= 0 else f'{100 * now:.0f} %'}.",
+        f"of {'nothing' if now <= 0 else f'{100 * now:.0f} %'}.{bias}",
         f"Standardise the targets{also}, and undo it in the predictions.",
         {"rms": s.largest, "std": s.widest, "explained": now, "explained_standardised": explained},
     )  # fmt: skip
@@ -110,6 +124,6 @@ def targets(lab: Lab, explained: float, x: str) -> Finding:
 
 def _end(lab: Lab) -> float:
     """The last loss, or the last finite one of a run that was lost."""
-    finite = lab.base.losses[np.isfinite(lab.base.losses)]
+    finite = lab.base.whole[np.isfinite(lab.base.whole)]
     end = float(lab.base.whole[-1])
     return end if np.isfinite(end) else float(finite[-1]) if len(finite) else np.inf

@@ -12,7 +12,7 @@ def uphill(lab: Lab) -> Finding | None:
     """Updates that go up the gradient, or a loss whose sign is wrong."""
     ideal, trial = lab.ideal, lab.trial
     if ideal is not None and ideal.moves and ideal.negated:
-        value, last = lab.base.losses[0], lab.base.losses[np.isfinite(lab.base.losses)][-1]
+        value, last = lab.start[0], lab.base.whole[np.isfinite(lab.base.whole)][-1]
         return Finding(
             "ascent", (),
             f"The loss falls, from {value:.4g} to {last:.4g} in {len(lab.base.losses)} "
@@ -41,7 +41,7 @@ def uphill(lab: Lab) -> Finding | None:
         "ascent", wrong,
         f"The first update goes up the gradient in {', '.join(wrong)} (cosine "
         f"{max(along.values()):.3f}): the loss goes from {lab.start[0]:.4g} to "
-        f"{lab.base.losses[-1]:.4g}.",
+        f"{lab.base.whole[-1]:.4g}.",
         "Subtract the gradient: params - learning_rate * gradient.",
         {"cosine": max(along.values()), "slope": total},
     )  # fmt: skip

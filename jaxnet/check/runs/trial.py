@@ -12,6 +12,7 @@ import optax
 
 from jaxnet.arguments import positive_int
 from jaxnet.check.witness import is_float, named
+from jaxnet.optim import learning_rate
 
 Loss = Callable[[Any, Any, Any], Any]
 """loss(params, x, t) -> scalar."""
@@ -41,6 +42,7 @@ class Trial:
     validation: tuple[Any, Any] | None
     plain: bool  # gradient descent, so that curvature says which steps are stable
     optax_rule: bool  # the user's optimizer, which may leave parameters alone on purpose
+    schedule: bool  # the learning rate is a function of the step
 
     @property
     def names(self) -> list[str]:
@@ -56,6 +58,23 @@ class Trial:
     def size(self) -> int:
         """How many parameters there are."""
         return sum(leaf.size for leaf in jax.tree.leaves(self.params))
+
+    @property
+    def rule_name(self) -> str:
+        """What moves the parameters, in words."""
+        rate = "" if self.learning_rate is None else f", learning rate {self.learning_rate:.6g}"
+        if self.schedule:
+            rate = ", learning rate by a schedule"
+        if self.plain:
+            return f"gradient descent{rate}"
+        if not self.optax_rule:
+            return f"the direction given{rate}"
+        state = self.rule.init(self.params)
+        known = learning_rate(state)
+        if known is not None and not rate:
+            rate = f", learning rate {float(known):.6g}"
+        kinds = ", ".join(dict.fromkeys(_states(state))) or "no state"
+        return f"the optimizer given ({kinds}){rate}"
 
     def with_rule(self, rule: Any, learning_rate: float) -> "Trial":
         """The same run with another rule."""
@@ -81,7 +100,7 @@ def trial(
     params: Any,
     batch: tuple[Any, Any],
     predict: Callable[[Any, Any], Any] | None,
-    learning_rate: float | None,
+    learning_rate: Any,
     optimizer: Any,
     direction: Callable[[Any], Any] | None,
     steps: int,
@@ -100,6 +119,7 @@ def trial(
             f"{who}: params must hold floating-point numbers, got "
             f"{[str(leaf.dtype) for leaf in jax.tree.leaves(params)]}"
         )
+    learning_rate = _rate(who, learning_rate)
     if optimizer is not None and direction is not None:
         raise ValueError(f"{who}: give an optimizer or a direction, not both")
     if direction is not None and learning_rate is None:
@@ -107,8 +127,18 @@ def trial(
             f"{who}: a direction needs a learning_rate; the step is "
             "params + learning_rate * direction(grads)"
         )
+    if direction is not None and callable(learning_rate):
+        raise TypeError(
+            f"{who}: a direction needs a number as learning_rate, got the schedule "
+            f"{learning_rate!r}; without a direction, schedules work"
+        )
     if batch_size is not None:
-        batch_size = min(positive_int(f"{who}: batch_size", batch_size), _rows(x))
+        batch_size = positive_int(f"{who}: batch_size", batch_size)
+        if batch_size > _rows(x):
+            raise ValueError(
+                f"{who}: batch_size is {batch_size}, but there are {_rows(x)} rows only; give at "
+                "most that, or None for all of them"
+            )
     whole = Trial(
         loss=lambda p, x, t: loss(_merged(p, kept), x, t),
         params=trained,
@@ -116,13 +146,14 @@ def trial(
         t=t,
         predict=predict and (lambda p, x: predict(_merged(p, kept), x)),
         rule=optax.with_extra_args_support(_rule(who, learning_rate, optimizer, direction)),
-        learning_rate=None if learning_rate is None else float(learning_rate),
+        learning_rate=None if callable(learning_rate) else learning_rate,
         steps=positive_int(f"{who}: steps", steps),
         batch_size=batch_size,
         shuffle=shuffle,
         validation=None if validation is None else _batch(f"{who}: validation", validation),
         plain=optimizer is None and direction is None,
         optax_rule=optimizer is not None,
+        schedule=callable(learning_rate),
     )
     with _in_jax(who, "loss"):
         out = jax.eval_shape(whole.loss, trained, x, t)
@@ -155,6 +186,15 @@ def _same_width(name: str, given: Any, expected: Any) -> None:
         raise ValueError(f"{name} has rows of shapes {shapes[0]}, the training data {shapes[1]}")
 
 
+def _states(state: Any) -> list[str]:
+    """The names of the states that an optimizer keeps, which tell what it is."""
+    names = [type(state).__name__] if hasattr(state, "_fields") else []
+    if isinstance(state, tuple | list | dict):
+        for part in state.values() if isinstance(state, dict) else state:
+            names += _states(part)
+    return [name for name in names if name != "EmptyState"]
+
+
 def _merged(trained: Any, kept: Any) -> Any:
     return jax.tree.map(
         lambda a, b: b if a is None else a, trained, kept, is_leaf=lambda leaf: leaf is None
@@ -178,7 +218,25 @@ def _batch(name: str, batch: Any) -> tuple[Any, Any]:
     return x, t
 
 
-def _rule(who: str, learning_rate: float | None, optimizer: Any, direction: Any) -> Any:
+def _rate(who: str, learning_rate: Any) -> Any:
+    """A learning rate as a float; None and schedules, which are functions, as they are."""
+    if learning_rate is None or callable(learning_rate):
+        return learning_rate
+    number = not isinstance(learning_rate, bool | str) and np.ndim(learning_rate) == 0
+    try:
+        rate = float(learning_rate) if number else np.nan
+    except (TypeError, ValueError):
+        rate = np.nan
+    if not np.isfinite(rate):
+        error = TypeError if not isinstance(learning_rate, float) else ValueError
+        raise error(
+            f"{who}: learning_rate must be a finite number, a schedule (step -> number) or None, "
+            f"got {learning_rate!r}"
+        )
+    return rate
+
+
+def _rule(who: str, learning_rate: Any, optimizer: Any, direction: Any) -> Any:
     """The rule that gives the update from the gradient."""
     if direction is not None:
         return optax.stateless(
@@ -186,6 +244,11 @@ def _rule(who: str, learning_rate: float | None, optimizer: Any, direction: Any)
         )
     if optimizer is None:
         return optax.sgd(1.0 if learning_rate is None else learning_rate)
+    if hasattr(optimizer, "init") and learning_rate is not None:
+        raise ValueError(
+            f"{who}: give a learning_rate or an optimizer that has its own, not both; a function "
+            "such as optax.adam, without its brackets, can be given with a learning_rate"
+        )
     if not hasattr(optimizer, "init") and callable(optimizer) and learning_rate is not None:
         optimizer = optimizer(learning_rate)
     if not (hasattr(optimizer, "init") and hasattr(optimizer, "update")):

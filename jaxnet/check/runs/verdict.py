@@ -1,11 +1,22 @@
 """From measurements to a verdict: the suspects, in the order in which they are heard."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import numpy as np
 
 from jaxnet.check.report import Finding
-from jaxnet.check.runs import labels, model, nonfinite, order, scaling, starts, step
+from jaxnet.check.runs import (
+    labels,
+    model,
+    nonfinite,
+    order,
+    repairs,
+    scaling,
+    squashed,
+    starts,
+    step,
+)
 from jaxnet.check.runs.lab import Lab
 
 Suspect = Callable[[Lab], Finding | None]
@@ -25,7 +36,10 @@ POOR = 0.1
 SUSPECTS: tuple[tuple[Suspect, float], ...] = (
     (labels.out_of_range, ALWAYS),
     (nonfinite.nonfinite, ALWAYS),
+    (labels.unused, ALWAYS),
     (labels.broadcast, ALWAYS),
+    (squashed.squashed_twice, ALWAYS),
+    (squashed.wrong_axis, ALWAYS),
     (model.detached, ALWAYS),
     (step.unmoved, ALWAYS),
     (step.uphill, ALWAYS),
@@ -52,16 +66,56 @@ resort, so that a run whose loss was lost or rose never goes without a finding.
 """
 
 
+HEADLINES = (
+    starts.unconfirmed, model.ends_constant, step.unexplained,
+    starts.redrawing_helps_all_steps, model.missing_bias,
+)  # fmt: skip
+"""Suspects that no repair proves, or whose proof takes many runs: not for a second finding."""
+
+MOST = 3
+"""Findings that are reported."""
+
+STEPS = ("step_too_large", "step_too_small")
+"""Once the step is mended the one that was tried says nothing of the other."""
+
+
 def findings(lab: Lab) -> tuple[Finding, ...]:
-    """The faults, the headline first; empty if there are none."""
+    """The faults, that which explains the failure first; empty if there are none.
+
+    Each is looked for in the run as it is once those before are mended, so that what merely follows
+    from the first fault is not told again.
+    """
+    found: list[Finding] = []
+    while len(found) < MOST:
+        finding = _first(lab, [f.code for f in found])
+        if finding is None:
+            break
+        if found:
+            message = f"With {_listed(f.code for f in found)} mended: {finding.message}"
+            finding = replace(finding, message=message)
+        found.append(finding)
+        after = repairs.mended(lab, finding)
+        if after is None or not after.affordable(3 * after.steps):
+            break
+        if after.explained(after.base) >= FAILED and after.trial.validation is None:
+            break
+        lab = after
+    return tuple(found)
+
+
+def _first(lab: Lab, mended: list[str]) -> Finding | None:
+    """The first suspect that is guilty; after a repair only what another repair proves."""
     for suspect, below in SUSPECTS:
+        if mended and suspect in HEADLINES:
+            continue
         if below < ALWAYS and lab.explained(lab.base) >= below:
             continue
         lab.tell(f"suspecting {suspect.__name__.replace('_', ' ')}")
         found = suspect(lab)
         if found is not None:
-            return (found,)
-    return ()
+            again = found.code in mended or (found.code in STEPS and set(STEPS) & set(mended))
+            return None if again else found
+    return None
 
 
 def title(lab: Lab, found: tuple[Finding, ...]) -> str:
@@ -71,9 +125,14 @@ def title(lab: Lab, found: tuple[Finding, ...]) -> str:
     """
     explained = lab.explained(lab.base)
     if found:
-        return f"the run fails: {found[0].code}"
+        return f"the run fails: {_listed(f.code for f in found)}"
     if explained < POOR:
         return "the run learns little, and no fault was found"
     if explained < FAILED and lab.cut_short:
         return "no fault was found, but not every suspect was heard in full"
     return "the run is healthy"
+
+
+def _listed(codes: Iterable[str]) -> str:
+    *rest, last = codes
+    return f"{', '.join(rest)} and {last}" if rest else last

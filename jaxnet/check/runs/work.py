@@ -27,6 +27,16 @@ def _of(jaxpr: Any) -> float:
     return total
 
 
+def entries(jaxpr: Any) -> float:
+    """Numbers that a traced program makes on its way, loops unrolled."""
+    total = 0.0
+    for eqn in jaxpr.eqns:
+        inner = [entries(body) for value in eqn.params.values() for body in _bodies(value)]
+        own = sum(float(np.prod(v.aval.shape)) for v in eqn.outvars)
+        total += sum(inner) * eqn.params.get("length", 1) if inner else own
+    return total
+
+
 def _bodies(value: Any) -> list[Any]:
     """The programs among an equation's parameters."""
     values = value if isinstance(value, list | tuple) else [value]

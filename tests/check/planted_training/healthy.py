@@ -9,25 +9,11 @@ import optax
 
 from jaxnet import models, optim
 
-from .case import (
-    Cases,
-    circles,
-    classify,
-    cross_entropy,
-    dense,
-    forward,
-    moons,
-    raw,
-    regress,
-    scaled,
-)
+from .case import Cases
+from .data import circles, moons, raw, scaled, standard
+from .nets import classify, cross_entropy, dense, forward, regress, relu, sigmoid
 
 CASES = Cases()
-relu, sigmoid = jax.nn.relu, jax.nn.sigmoid
-
-
-def _standard(t: Any) -> Any:
-    return ((t - t.mean()) / t.std()).astype(np.float32)
 
 
 @CASES.add(None)
@@ -96,7 +82,7 @@ def a_third_of_the_labels_wrong() -> Any:
 @CASES.add(None)
 def diabetes_is_hard() -> Any:
     x, t = scaled("diabetes")
-    return regress(), dense(0, 10, 1), (x, _standard(t)), {"learning_rate": 0.05}
+    return regress(), dense(0, 10, 1), (x, standard(t)), {"learning_rate": 0.05}
 
 
 @CASES.add(None)
@@ -132,7 +118,7 @@ def no_bias_none_needed() -> Any:
     def loss(w: Any, x: Any, t: Any) -> Any:
         return jnp.mean((x @ w - t) ** 2)
 
-    return loss, jnp.zeros(10), (x, _standard(t)), {"learning_rate": 0.05}
+    return loss, jnp.zeros(10), (x, standard(t)), {"learning_rate": 0.05}
 
 
 @CASES.add(None)
@@ -259,7 +245,7 @@ def huge_first_loss() -> Any:
     x, t = scaled("diabetes")
     params = dense(0, 10, 1)
     params[0]["b"] = jnp.full(1, 100.0)
-    return regress(), params, (x, _standard(t)), {"learning_rate": 0.1}
+    return regress(), params, (x, standard(t)), {"learning_rate": 0.1}
 
 
 @CASES.add(None)

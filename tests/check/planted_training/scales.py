@@ -9,10 +9,11 @@ import optax
 
 from jaxnet import optim
 
-from .case import Cases, classify, dense, forward, moons, raw, regress, scaled
+from .case import Cases
+from .data import moons, raw, scaled
+from .nets import classify, dense, forward, regress, relu, sigmoid
 
 CASES = Cases()
-relu, sigmoid = jax.nn.relu, jax.nn.sigmoid
 
 
 @CASES.add("unscaled_inputs")

@@ -9,21 +9,11 @@ import optax
 
 from jaxnet import models
 
-from .case import (
-    Cases,
-    circles,
-    classify,
-    cross_entropy,
-    dense,
-    forward,
-    moons,
-    raw,
-    regress,
-    scaled,
-)
+from .case import Cases
+from .data import circles, moons, raw, scaled
+from .nets import classify, cross_entropy, dense, forward, regress, relu
 
 CASES = Cases()
-relu = jax.nn.relu
 
 
 # ---------------------------------------------------------------- too large

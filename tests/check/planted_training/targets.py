@@ -9,25 +9,11 @@ import optax
 
 from jaxnet import models
 
-from .case import (
-    Cases,
-    circles,
-    classify,
-    cross_entropy,
-    dense,
-    forward,
-    moons,
-    raw,
-    regress,
-    scaled,
-)
+from .case import Cases
+from .data import circles, moons, raw, scaled, standard
+from .nets import classify, cross_entropy, dense, forward, regress, relu, sigmoid
 
 CASES = Cases()
-relu, sigmoid = jax.nn.relu, jax.nn.sigmoid
-
-
-def _standard(t: Any) -> Any:
-    return ((t - t.mean()) / t.std()).astype(np.float32)
 
 
 # ---------------------------------------------------------------- targets
@@ -43,7 +29,7 @@ def iris_shuffled() -> Any:
 @CASES.add("label_mismatch")
 def diabetes_sorted_apart() -> Any:
     x, t = scaled("diabetes")
-    return regress(), dense(0, 10, 8, 1), (x, _standard(np.sort(t))), {"learning_rate": 0.05}
+    return regress(), dense(0, 10, 8, 1), (x, standard(np.sort(t))), {"learning_rate": 0.05}
 
 
 @CASES.add("label_mismatch")
@@ -82,7 +68,7 @@ def column_against_row() -> Any:
     def loss(p: Any, x: Any, t: Any) -> Any:
         return jnp.mean((forward(p, x) - t) ** 2)
 
-    return loss, dense(0, 10, 8, 1), (x, _standard(t)), {"learning_rate": 0.05}
+    return loss, dense(0, 10, 8, 1), (x, standard(t)), {"learning_rate": 0.05}
 
 
 @CASES.add("label_mismatch")
@@ -199,7 +185,7 @@ def nand_logistic() -> Any:
 def diabetes_centred_inputs_only() -> Any:
     x, t = scaled("diabetes")
     model = models.mlp([10, 1], loss="squared_error", bias=False)
-    t = (_standard(t) + 3)[:, None]
+    t = (standard(t) + 3)[:, None]
     params = model.init(jax.random.key(0))
     return lambda p, x, t: model.loss(p, (x, t)), params, (x, t), {"learning_rate": 0.05}
 
@@ -365,7 +351,7 @@ def diabetes_sorted_by_target() -> Any:
     x, t = scaled("diabetes")
     order = np.argsort(t)
     options = {"learning_rate": 0.05, "batch_size": 16, "shuffle": False, "steps": 200}
-    return regress(), dense(0, 10, 1), (x[order], _standard(t)[order]), options
+    return regress(), dense(0, 10, 1), (x[order], standard(t)[order]), options
 
 
 @CASES.add("overfitting")
@@ -389,6 +375,6 @@ def few_noisy_rows() -> Any:
 @CASES.add("overfitting")
 def diabetes_by_heart() -> Any:
     x, t = scaled("diabetes")
-    t = _standard(t)
+    t = standard(t)
     options = {"optimizer": optax.adam(0.01), "steps": 800, "validation": (x[100:], t[100:])}
     return regress(), dense(0, 10, 64, 1), (x[:100], t[:100]), options
