@@ -18,7 +18,7 @@ def loss(p: Any, x: Any, t: Any) -> Any:
     return jnp.mean(jnp.exp(0.3 * (y - t)) * (y - t))  # where the error enters
 
 
-def hand(p: Any, x: Any, t: Any, wrong: bool = False) -> Any:
+def hand(p: Any, x: Any, t: Any, *, wrong: bool = False) -> Any:
     h = np.tanh(x @ p["w"])
     e = h @ p["v"] - t
     dy = np.exp(0.3 * e) * (1 + 0.3 * e) / len(x)
@@ -52,7 +52,13 @@ def loop_loss(p: Any, x: Any, t: Any) -> Any:
 
 
 def loop_grad(
-    p: Any, x: Any, t: Any, rows: slice = slice(None), penalty: float = 0.0, rate: float = 0.0
+    p: Any,
+    x: Any,
+    t: Any,
+    *,
+    rows: slice = slice(None),
+    penalty: float = 0.0,
+    rate: float = 0.0,
 ) -> Any:
     h = np.tanh(x @ p["w"])
     dy = 2 * (h @ p["v"] - t) / len(x)
