@@ -4,12 +4,14 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from jaxnet import check
 
 RNG = np.random.default_rng(5)
 X, T = RNG.normal(size=(5, 3)), RNG.normal(size=5)
 POINT = {"w": RNG.normal(size=(3, 4)), "v": RNG.normal(size=4)}
+TWO = POINT | {"v": RNG.normal(size=(4, 2))}
 
 
 def loss(p: Any, x: Any, t: Any) -> Any:
@@ -21,16 +23,20 @@ def loss(p: Any, x: Any, t: Any) -> Any:
 def hand(p: Any, x: Any, t: Any, *, wrong: bool = False) -> Any:
     h = np.tanh(x @ p["w"])
     e = h @ p["v"] - t
-    dy = np.exp(0.3 * e) * (1 + 0.3 * e) / len(x)
+    dy = np.exp(0.3 * e) * (1 + 0.3 * e) / t.size
     dy = np.sin(7 * e + t) if wrong else dy
-    return {"w": x.T @ (np.outer(dy, p["v"]) * (1 - h**2)), "v": h.T @ dy}
+    dh = dy @ p["v"].T if t.ndim > 1 else np.outer(dy, p["v"])
+    return {"w": x.T @ (dh * (1 - h**2)), "v": h.T @ dy}
 
 
-def test_an_error_that_nothing_explains_has_its_line() -> None:
-    assert check.gradient(loss, hand, POINT, X, T).ok
-    report = check.gradient(loss, lambda *a: hand(*a, wrong=True), POINT, X, T)
+@pytest.mark.parametrize(("outputs", "code"), [(1, "wrong_loss"), (2, "wrong_derivative")])
+def test_an_error_that_nothing_explains_has_its_line(outputs: int, code: str) -> None:
+    """Row by row for one output; for several by what its path can do to the parameters."""
+    p, t = (POINT, T) if outputs == 1 else (TWO, np.stack([T, T**2], axis=1))
+    assert check.gradient(loss, hand, p, X, t).ok
+    report = check.gradient(loss, lambda *a: hand(*a, wrong=True), p, X, t)
     (finding,) = report.findings
-    assert (finding.code, finding.leaves) == ("wrong_derivative", ("v", "w"))
+    assert (finding.code, finding.leaves) == (code, ("v", "w"))
     line = loss.__code__.co_firstlineno + 3
     assert f"test_check_located.py:{line}:" in str(finding.where)
 

@@ -10,7 +10,7 @@ from jaxnet.check.causes.cause import Cause
 from jaxnet.check.causes.relations import batch_size
 from jaxnet.check.replay import Operation, Replay, Rule, altered_gradient, right_rule
 from jaxnet.check.search import same
-from jaxnet.check.truth import TruthAt
+from jaxnet.check.truth import TruthAt, given_at
 from jaxnet.check.witness import Sample, Subject
 
 MOST = 2000
@@ -105,13 +105,72 @@ def rows_alone(s: Subject, sample: Sample, true: TruthAt, n: int) -> list[list[n
         return None
     rows = []
     for i in range(n):
-        args = tuple(jax.tree.map(lambda a, i=i: _row(a, n, i), arg) for arg in s.args)
         try:
-            rows.append(true.at(sample.params, args).leaves)
+            rows.append(true.at(sample.params, _row_of(s, n, i)).leaves)
         except Exception:  # of other people's code: the first axis is no batch
             return None
     means = [np.mean(leaves, axis=0) for leaves in zip(*rows, strict=True)]
     return [*rows, [t - m for t, m in zip(sample.true, means, strict=True)]]
+
+
+def of_each_row(
+    s: Subject, samples: list[Sample], true: TruthAt, left: list[int], close: float
+) -> Cause | None:
+    """The gradient of another loss of one output: a multiple of the true one, row by row.
+
+    The gradient of a row is the derivative of its loss by its output times that of the output, and
+    only the first factor is wrong.
+    """
+    n, factors = batch_size(s), []
+    if n < 3:
+        return None
+    for sample in samples[:2]:
+        rows = rows_alone(s, sample, true, n)
+        if rows is None:
+            return None
+        for i, row in enumerate(rows[:n]):
+            args = _row_of(s, n, i)
+            alone = s._replace(grad=lambda p, args=args: s.own_grad(p, *args))  # type: ignore[misc]
+            try:
+                given = given_at(alone, sample.params)
+            except Exception:  # of other people's code: it takes no single rows
+                return None
+            factor = _multiple(given, row, left, close)
+            if factor is None:
+                return None
+            factors.append(factor)
+    if np.allclose(factors, factors[0], rtol=1e-3):
+        return None
+    finite = [c for c in factors if np.isfinite(c)]
+    smallest, largest = min(finite, default=np.nan), max(finite, default=np.nan)
+    elsewhere = ", and not 0 in rows where the true one is" if len(finite) < len(factors) else ""
+    return Cause(
+        "wrong_loss",
+        tuple(left),
+        "Row by row the gradient is a multiple of the true one, but not the same in all rows: "
+        f"from {smallest:.4g} to {largest:.4g} times{elsewhere}. It is that of another loss of the "
+        "same output.",
+        "Derive the derivative of the loss by its output again; all behind it is right.",
+        {"smallest": smallest, "largest": largest},
+    )
+
+
+def _multiple(
+    given: list[np.ndarray | None], true: list[np.ndarray], left: list[int], close: float
+) -> float | None:
+    """How many times the true gradient of a row is given; infinite where that is 0."""
+    if any(g is None or g.shape != t.shape for g, t in zip(given, true, strict=True)):
+        return None
+    a = np.concatenate([np.ravel(np.asarray(given[k])) for k in left])
+    b = np.concatenate([np.ravel(true[k]) for k in left])
+    if not b.any():
+        return np.inf if a.any() else 1.0
+    c = float(a @ b / (b @ b))
+    return c if np.count_nonzero(b) > 2 and same(a, c * b, 10 * close) else None
+
+
+def _row_of(s: Subject, n: int, i: int) -> tuple[Any, ...]:
+    return tuple(jax.tree.map(lambda a: _row(a, n, i), arg) for arg in s.args)
 
 
 def _row(a: Any, n: int, i: int) -> Any:

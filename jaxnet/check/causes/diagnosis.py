@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from jaxnet.check.causes.batch import of_partial_batch
+from jaxnet.check.alterations.losses import head_place
+from jaxnet.check.causes.batch import of_each_row, of_partial_batch
 from jaxnet.check.causes.cause import Cause, merged
 from jaxnet.check.causes.penalty import penalty_place
 from jaxnet.check.causes.quotient import of_quotient
@@ -61,7 +62,7 @@ def diagnose(
             found, _ = _by_one(s, search(others), left)
     if not found:
         tell("looking for where the error enters")
-        rest = _leaf_by_leaf(s, samples, left, close, replays[0] if replays else None)
+        rest = _leaf_by_leaf(s, samples, true, left, close, replays[0] if replays else None)
         return merged([*causes, *rest])
     filled = (_never_filled(s, samples, cause, close) or [cause] for cause in found)
     told = [cause for several in filled for cause in several]
@@ -82,18 +83,28 @@ def _of_entries(
 
 
 def _leaf_by_leaf(
-    s: Subject, samples: list[Sample], left: list[int], close: float, replay: Replay | None
+    s: Subject,
+    samples: list[Sample],
+    true: TruthAt,
+    left: list[int],
+    close: float,
+    replay: Replay | None,
 ) -> list[Cause]:
     """What can be said of leaves that nothing explains together."""
     found = {
         k: relation(s, samples, k, close) or by_other_leaf(s, samples, k, close, replay)
         for k in left
     }
-    if replay is not None and not any(found.values()):
+    if any(found.values()):
+        return [found[k] or mismatch(s, samples, k) for k in left]
+    of_rows = of_each_row(s, samples, true, left, close)
+    if of_rows is not None:
+        return [replace(of_rows, where=None if replay is None else head_place(replay))]
+    if replay is not None:
         op = located(replay, samples[0], left, close)
         if op is not None:
             return [of_located(tuple(left), op.frames[0])]
-    return [found[k] or mismatch(s, samples, k) for k in left]
+    return [mismatch(s, samples, k) for k in left]
 
 
 def _searched(
