@@ -22,8 +22,8 @@ from .problem import Fault, Problem
 class Outcome(NamedTuple):
     """What the doctor said of one fault.
 
-    said is its headline, line whether one of its findings points at the right line; None where
-    none is due.
+    said is its headline, line whether the finding that names the fault points at the right line;
+    None where none is due.
     """
 
     fault: str
@@ -39,12 +39,15 @@ def outcome(problem: Problem, fault: Fault) -> Outcome:
     params, args = problem.make(0)
     findings = check.gradient(problem.loss, fault.grad, params, *args).findings
     said = [f"{f.code} {Path(f.where or '').name}" for f in findings]
-    numbers = [n for f in findings for n in re.findall(r":(\d+):\d+", f.where or "")]
+    codes = (fault.code, *fault.accept)
+    # The line of the finding that names the fault, or else of the headline.
+    naming = [f for f in findings if f.code in codes][:1] or findings[:1]
+    numbers = [n for f in naming for n in re.findall(r":(\d+):\d+", f.where or "")]
     return Outcome(
         f"{problem.name}: {fault.grad.__name__}",
         fault.code,
         said[0] if said else "silent",
-        bool(findings) and findings[0].code in (fault.code, *fault.accept),
+        bool(findings) and findings[0].code in codes,
         {leaf for finding in findings for leaf in finding.leaves} == set(fault.leaves),
         None if fault.line is None else any(_is_line(problem, fault.line, int(n)) for n in numbers),
     )
