@@ -16,7 +16,8 @@ class Alteration:
 
     rules has the altered rules by the numbers of the operations, where the place in the source.
     does says what the gradient does, needs what the loss needs. rank orders alterations that come
-    to the same gradient: the lower, the likelier. path names what is lost, if something is.
+    to the same gradient: the lower, the likelier. path names what is lost, if something is. runs
+    is the number of runs of a loop of which one is altered, or all but one.
     """
 
     code: str
@@ -26,6 +27,7 @@ class Alteration:
     needs: str
     rank: float = 5
     path: str = ""
+    runs: int = 0
 
 
 class Made(NamedTuple):

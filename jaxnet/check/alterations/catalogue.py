@@ -1,6 +1,7 @@
 """All alterations of a loss."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,8 @@ def alterations(replay: Replay) -> Iterator[Alteration]:
                 for weight in (2.0, -1.0, 0.5):
                     yield weighted(applied(made, altered, places, rules), weight)
             yield from _of_single_runs(made, altered, places, rules)
-        yield from _with_other_factors(ops, replay, places, parts)
+        for same in _by_shape(ops, replay):
+            yield from _with_other_factors(same, replay, places, parts)
         yield from _shifted(ops, replay, places)
     yield from _of_carries(replay, places)
     yield from of_functions(replay, places)
@@ -80,13 +82,15 @@ def _of_single_runs(
         for run, op in enumerate(ops):
             does = f"{made.does} in run {run + 1} of {len(ops)}"
             single = made._replace(does=does, rank=made.rank + 1)
-            yield applied(single, [op], places, {op.index: rules[op.index]})
+            alteration = applied(single, [op], places, {op.index: rules[op.index]})
+            yield replace(alteration, runs=len(ops))
     if 1 < len(ops) <= 4 * FEW and made.code == "dropped_path":
         for said, kept in (("first", ops[0]), ("last", ops[-1])):
             does = f"keeps the {said} of {len(ops)} runs only"
             others = [op for op in ops if op is not kept]
             rest = {op.index: rules[op.index] for op in others}
-            yield applied(made._replace(does=does, path=""), others, places, rest)
+            kept_one = applied(made._replace(does=does, path=""), others, places, rest)
+            yield replace(kept_one, runs=len(ops))
 
 
 def _of_carries(replay: Replay, places: Places) -> Iterator[Alteration]:
@@ -108,6 +112,14 @@ def _without_inputs(numbers: set[int]) -> Rule:
         return [None if i in numbers else ct for i, ct in zip(op.inputs, cts, strict=True)]
 
     return rule
+
+
+def _by_shape(ops: Sequence[Operation], replay: Replay) -> Iterator[list[Operation]]:
+    """The runs whose operands have the same shapes, as a first layer has not."""
+    found: dict[tuple[tuple[int, ...], ...], list[Operation]] = {}
+    for op in ops:
+        found.setdefault(tuple(np.shape(x) for x in replay.inputs_of(op)), []).append(op)
+    yield from found.values()
 
 
 def _with_other_factors(

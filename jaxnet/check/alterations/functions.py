@@ -158,6 +158,7 @@ _SOFTPLUS = Function(
     "sigmoid(x)",
     (
         _at("the sigmoid of the output", sigmoid, True),
+        _at("the sigmoid of the sigmoid", lambda x: sigmoid(sigmoid(x))),
         Slip("s (1 - s), which is the sigmoid's derivative,", lambda x: sigmoid(x) * sigmoid(-x)),
         _at("sigmoid(-x), at the argument of the other sign,", lambda x: sigmoid(-x)),
         Slip("exp(x)", np.exp),
@@ -272,6 +273,7 @@ FUNCTIONS: tuple[Function, ...] = (
         "1 - sigmoid(x)",
         (
             _at("sigmoid(x), at the argument of the other sign,", sigmoid),
+            _at("1 - s with s the sigmoid of the sigmoid", lambda x: 1 - sigmoid(sigmoid(x))),
             Slip(
                 "s (1 - s), the sigmoid's alone,",
                 lambda x: sigmoid(x) * sigmoid(-x),
@@ -291,6 +293,7 @@ FUNCTIONS: tuple[Function, ...] = (
             _at("-sigmoid(x), at the argument of the other sign,", lambda x: -sigmoid(x)),
             Slip("sigmoid(-x), without the minus,", lambda x: sigmoid(-x)),
             Slip("-s (1 - s)", lambda x: -sigmoid(x) * sigmoid(-x)),
+            _at("s - 1 with s the sigmoid of the sigmoid", lambda x: sigmoid(sigmoid(x)) - 1),
         ),
     ),
     Function(

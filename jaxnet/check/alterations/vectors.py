@@ -98,6 +98,8 @@ def _softmax_slips() -> tuple[VectorSlip, ...]:
                    lambda x, y, dy, axis: y * (dy - _sum(dy * y, _other(axis))), 4),
         VectorSlip("wrong_derivative", "sums over all rows in softmax's Jacobian",
                    lambda x, y, dy, axis: y * (dy - np.sum(dy * y)), 4),
+        VectorSlip("wrong_derivative", "takes softmax along the wrong axis",
+                   lambda x, y, dy, axis: jacobian(softmax(x, _other(axis)), dy, axis), 4),
         VectorSlip("wrong_point", "takes softmax's Jacobian at the output",
                    lambda x, y, dy, axis: jacobian(softmax(y, axis), dy, axis), 4),
     )  # fmt: skip
@@ -118,6 +120,8 @@ _LOG_SOFTMAX = (
                lambda x, y, dy, axis: _centred(dy, axis)),
     VectorSlip("wrong_derivative", "adds softmax times the sum, where it is subtracted,",
                lambda x, y, dy, axis: dy + np.exp(y) * _sum(dy, axis)),
+    VectorSlip("wrong_derivative", "takes softmax along the wrong axis",
+               lambda x, y, dy, axis: dy - softmax(x, _other(axis)) * _sum(dy, axis)),
     VectorSlip("dropped_derivative", "takes softmax's Jacobian, without that of the logarithm,",
                lambda x, y, dy, axis: np.exp(y) * (dy - _sum(dy * np.exp(y), axis))),
 )  # fmt: skip

@@ -9,6 +9,7 @@ from jaxnet.check.causes.cause import Cause, merged
 from jaxnet.check.causes.penalty import penalty_place
 from jaxnet.check.causes.quotient import of_quotient
 from jaxnet.check.causes.relations import (
+    batch_size,
     by_other_leaf,
     by_relations,
     factor_meaning,
@@ -59,7 +60,8 @@ def diagnose(
     for ties in ("all", "first"):
         if not found and replays is not None and any(map(tied, replays)):
             others = [replace(replay, ties=ties) for replay in replays]
-            found, _ = _by_one(s, search(others), left)
+            best = _by_one(search(others), left)
+            found = [] if best is None else _causes_of(s, best)
     if not found:
         tell("looking for where the error enters")
         rest = _leaf_by_leaf(s, samples, true, left, close, replays[0] if replays else None)
@@ -78,8 +80,8 @@ def _of_entries(
     wrong = all(c.code == "partial_entries" and not c.evidence["zero"] for c in whole)
     if search is None or not wrong:
         return []
-    found, rank = _by_one(s, search, left)
-    return found if rank < UNLIKELY else []
+    best = _by_one(search, left)
+    return [] if best is None or _order(best)[0] >= UNLIKELY else _causes_of(s, best)
 
 
 def _leaf_by_leaf(
@@ -117,8 +119,11 @@ def _searched(
     tell: Callable[[str], None],
 ) -> list[Cause]:
     """The causes by alterations, one or several, and by relations of the whole gradient."""
-    found, likely = ([], 0.0) if search is None else _by_one(s, search, left)
-    if not found or likely >= UNLIKELY:
+    best = None if search is None else _by_one(search, left)
+    found = [] if best is None else _causes_of(s, best)
+    # One run of a loop over the batch is one of its rows.
+    of_row = best is not None and best.alteration.runs == batch_size(s)
+    if best is None or _order(best)[0] >= UNLIKELY or of_row:
         tell("trying other batches, parameters that moved, and difference quotients")
         replays = None if search is None else search.replays
         found = _of_the_whole(s, samples, true, left, close, replays) or found
@@ -183,13 +188,9 @@ UNLIKELY = 6.5
 """The rank from which on relations of the whole gradient are asked first."""
 
 
-def _by_one(s: Subject, search: Search, left: list[int]) -> tuple[list[Cause], float]:
-    """The cause, if one alteration explains all wrong leaves, and its rank."""
-    complete = search.explaining(left, whole=True)
-    if not complete:
-        return [], 0.0
-    best = min(complete, key=_order)
-    return _causes_of(s, best), _order(best)[0]
+def _by_one(search: Search, left: list[int]) -> Explained | None:
+    """The likeliest alteration that explains all wrong leaves."""
+    return min(search.explaining(left, whole=True), key=_order, default=None)
 
 
 def _by_several(s: Subject, search: Search, left: list[int]) -> list[Cause]:

@@ -17,6 +17,8 @@ def of_penalty(s: Subject, samples: list[Sample], k: int, close: float) -> Cause
     excess = [g - t for g, t in zip(given, true, strict=True)]
     for said, of, power in (("squared", lambda x: x, 2.0), ("absolute", np.sign, 1.0)):
         base = [of(x) for x in own]
+        if power == 1.0 and len(np.unique(np.concatenate([b.ravel() for b in base]))) < 2:
+            continue  # a constant, which may be anything
         c = common_factor(excess, base, 10 * close)
         if c is None or abs(c) < 1e-12:
             continue

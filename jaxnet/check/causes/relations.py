@@ -180,10 +180,12 @@ def _entries(
     bad = np.any([np.abs(g - t) > close * size for g, t in zip(given, true, strict=True)], axis=0)
     # Entries whose gradient is 0 are right whatever the fault is.
     telling = np.any([t != 0 for t in true], axis=0)
-    if not bad.any() or bad.sum() > 0.7 * telling.sum():
+    zero = all(not g[bad].any() for g in given)
+    # Entries that are 0 where others are right tell, however many they are.
+    most = telling.sum() - 2 if zero else 0.7 * telling.sum()
+    if not bad.any() or bad.sum() > most:
         return None
     where = _said_entries(bad)
-    zero = all(not g[bad].any() for g in given)
     what = "0" if zero else "wrong"
     return Cause(
         "partial_entries",

@@ -121,6 +121,11 @@ def _ways(
             stage == stages[0],
         )
 
+    def moved_before(moved: list[int]) -> Way:
+        stage = np.where(np.isin(leaf, moved), 0, 1)
+        at = partial(_in_stages, true, samples, stage, np.ones(1, int))
+        return Way(at, at, none)
+
     def on_the_way_back(moved: list[int], replays: list[Replay]) -> Way:
         def at(point: int, rate: float) -> np.ndarray:
             rules = _with_moved_weights(replays[point], samples[point], rate, moved)
@@ -141,6 +146,12 @@ def _ways(
         for k in [k for k in range(len(sizes)) if k not in left][:MOST_LEAVES]:
             said = f"the backward pass used {s.names[k]} after it was changed"
             ways[said] = on_the_way_back([k], replays)
+    others = [k for k in range(len(sizes)) if k not in left]
+    for moved in [others, *([k] for k in others if len(others) > 1)][: MOST_LEAVES + 1]:
+        if moved:
+            names = ", ".join(s.names[k] for k in moved)
+            said = f"{names} had been changed before the other gradients were computed"
+            ways[said] = moved_before(moved)
     if len(entry) <= MOST_STAGES:
         ways["each number was changed before the next one's gradient"] = one_by_one(entry)
     return ways
