@@ -57,7 +57,7 @@ LOGCOSH = Problem(
             "wrong_point",
             bugged(logcosh_grad, "prediction_in_tanh"),
             ("b", "w"),
-            "logcosh_mean",
+            "logcosh_residual",
         ),
         Fault(
             "wrong_loss",
@@ -420,7 +420,7 @@ def elu_grad(params: Any, x: Any, y: Any, bug: Any = None) -> Any:
         if bug == "exp_of_output":
             slope = np.where(zs[i] > 0, 1, np.exp(np.expm1(np.minimum(zs[i], 0))))
         if bug == "first_without_slope" and i == 0:
-            slope = 1.0
+            slope = np.ones_like(zs[i])
         dz = d * slope
         h_in = hs[i + 1] if bug == "output_for_input" and i > 0 else hs[i]
         db = dz.mean(axis=0) if bug == "bias_mean" else dz.sum(axis=0)
@@ -1064,7 +1064,13 @@ RANKING = Problem(
             "rank_sigmoid",
             accept=("wrong_point", "sign"),
         ),
-        Fault("dropped_path", bugged(ranking_grad, "liked_only"), ("0",), "rank_match"),
+        Fault(
+            "wrong_point",
+            bugged(ranking_grad, "liked_only"),
+            ("0",),
+            "rank_match",
+            accept=("dropped_path",),
+        ),
         Fault("sign", bugged(ranking_grad, "other_pushed_up"), ("1",), "rank_match"),
         Fault("regularization", bugged(ranking_grad, "shrink_half"), ("0", "1"), "rank_shrink"),
         Fault("regularization", bugged(ranking_grad, "shrink_users_only"), ("1",), "rank_shrink"),
@@ -1245,7 +1251,7 @@ CHOICE = Problem(
             bugged(choice_grad, "one_trial"),
             ("",),
             "choice_softmax",
-            accept=("wrong_derivative", "dropped_path"),
+            accept=("wrong_derivative", "dropped_path", "wrong_loss"),
         ),
         Fault("nonfinite", bugged(choice_grad, "log_of_zero"), ("",)),
     ),
@@ -1289,12 +1295,12 @@ def supcon_grad(params: Any, x: Any, labels: Any, bug: Any = None) -> Any:
     dz = both @ z
     if bug != "no_temperature":
         dz = dz / TAU
-    draw_ = (dz - z * (dz * z).sum(axis=1, keepdims=True)) / length
+    d_raw = (dz - z * (dz * z).sum(axis=1, keepdims=True)) / length
     if bug == "no_projection":
-        draw_ = dz / length
+        d_raw = dz / length
     if bug == "length_kept":
-        draw_ = dz - z * (dz * z).sum(axis=1, keepdims=True)
-    return {"w": x.T @ draw_, "b": draw_.sum(axis=0)}
+        d_raw = dz - z * (dz * z).sum(axis=1, keepdims=True)
+    return {"w": x.T @ d_raw, "b": d_raw.sum(axis=0)}
 
 
 SUPCON = Problem(
@@ -1325,7 +1331,7 @@ SUPCON = Problem(
 
 # 20. A sparse autoencoder: the mean activation of each unit is drawn to RHO.
 
-RHO, SPARSITY = 0.1, 0.5
+RHO, SPARSITY = 0.1, 0.3
 
 
 def sparse_loss(theta: Any, x: Any) -> Any:
@@ -1372,7 +1378,13 @@ SPARSE = Problem(
     sparse_data,
     (
         Fault("dropped_path", bugged(sparse_grad, "no_sparsity"), CODE),
-        Fault("sign", bugged(sparse_grad, "second_term_sign"), CODE, "sparse_kl"),
+        Fault(
+            "sign",
+            bugged(sparse_grad, "second_term_sign"),
+            CODE,
+            "sparse_kl",
+            accept=("wrong_derivative",),
+        ),
         Fault("dropped_derivative", bugged(sparse_grad, "no_beta"), CODE, "sparse_sum"),
         Fault("wrong_point", bugged(sparse_grad, "activation_for_mean"), CODE, "sparse_kl"),
         Fault(
