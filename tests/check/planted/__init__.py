@@ -13,6 +13,7 @@ from . import (
     recurrent,
     regression,
     unseen,
+    unseen_fourth,
     unseen_more,
     unseen_third,
 )
@@ -20,7 +21,8 @@ from .problem import Problem
 
 FAMILIES = (
     attention, classifiers, contrastive, convolution, embedding, factorization, likelihoods,
-    networks, normalization, recurrent, regression, unseen, unseen_more, unseen_third,
+    networks, normalization, recurrent, regression, unseen, unseen_fourth, unseen_more,
+    unseen_third,
 )  # fmt: skip
 
 PROBLEMS: list[Problem] = [problem for family in FAMILIES for problem in family.PROBLEMS]
