@@ -13,56 +13,51 @@ import numpy as np
 
 from jaxnet.check.alterations.slopes import CONSTANT_SLOPE
 from jaxnet.check.replay import Operation, Replay
-from jaxnet.check.screen import tangent
+from jaxnet.check.screen import LARGEST, tangents
 from jaxnet.check.witness import Sample
 
 MOST = 400
-"""Parameters up to which the derivatives of all values are taken."""
+"""Parameters up to which the derivatives of all values are taken, one by one."""
 
 SPARE = 3
 """So many dimensions, of those of the wrong entries, a value must not reach to tell anything."""
 
-LINEAR = CONSTANT_SLOPE | {
+PASSED_OVER = CONSTANT_SLOPE | {
     *("reduce_sum", "broadcast_in_dim", "reshape", "squeeze", "transpose", "loop_row", "stack"),
     *("loop_stack", "slice", "concatenate", "select_n", "gather", "dynamic_slice", "expand_dims"),
 }
+"""Operations that people hardly derive wrongly."""
 
 
 def located(replay: Replay, sample: Sample, left: list[int], close: float) -> Operation | None:
     """The operation through which all of the error comes back, the nearest to the loss.
 
-    Operations that people hardly derive wrongly, as sums and copies, are passed over.
+    Sums, copies and choices are passed over. None, too, for losses that are too large.
     """
     count = sum(true.size for true in sample.true)
+    size = sum(np.size(value) for value in replay.values)
     fits = all(
         g is not None and g.shape == t.shape for g, t in zip(sample.given, sample.true, strict=True)
     )
-    if count > MOST or not fits:
+    if count > MOST or count * size > LARGEST or not fits:
         return None
     error = np.concatenate(
         [np.ravel(g - t) for g, t in zip(sample.given, sample.true, strict=True)]
     )
     leaf = np.repeat(np.arange(len(sample.true)), [true.size for true in sample.true])
     wrong = np.isin(leaf, left)
-    derivatives = _derivatives(replay, count)
+    derivatives = tangents(replay, _units([true.size for true in sample.true]))
     for op in reversed(replay.operations):
-        if op.name in LINEAR or op.index not in replay.base.inputs or not op.frames:
+        if op.name in PASSED_OVER or op.index not in replay.base.inputs or not op.frames:
             continue
         if any(_through(derivatives.get(i), error, wrong, close) for i in set(op.inputs)):
             return op
     return None
 
 
-def _derivatives(replay: Replay, count: int) -> dict[int, np.ndarray]:
-    """The derivatives of all values by every parameter, arrays (parameters, size)."""
-    sizes = [np.size(replay.values[i]) for i in replay.parameters]
-    ends = np.cumsum(sizes)[:-1]
-    found: dict[int, np.ndarray] = {}
-    for n in range(count):
-        direction = np.split(np.eye(1, count, n)[0], ends)
-        for i, t in tangent(replay, replay.parameters, direction).items():
-            found.setdefault(i, np.zeros((count, np.size(t))))[n] = np.ravel(t)
-    return found
+def _units(sizes: list[int]) -> list[list[np.ndarray]]:
+    """The direction of every single parameter."""
+    return [np.split(row, np.cumsum(sizes)[:-1]) for row in np.eye(sum(sizes))]
 
 
 def _through(

@@ -79,6 +79,15 @@ class Replay:
         return {o: op for op in self.operations for o in op.outputs}
 
     @cached_property
+    def users(self) -> dict[int, list[Operation]]:
+        """The operations that take each value, by the value's number."""
+        users: dict[int, list[Operation]] = {}
+        for op in self.operations:
+            for i in dict.fromkeys(op.inputs):
+                users.setdefault(i, []).append(op)
+        return users
+
+    @cached_property
     def moving(self) -> set[int]:
         """The numbers of the values that depend on the parameters."""
         moving = set(self.parameters)
@@ -121,7 +130,7 @@ class Replay:
         several = sum(i in self.moving for i in op.inputs) > 1
         return op.name in LINEAR_IN_LOSS and not (several and op.name in ("mul", "div"))
 
-    def pullin_jax(self, op: Operation, dy: Any) -> Cotangents:
+    def pull_in_jax(self, op: Operation, dy: Any) -> Cotangents:
         """The cotangents of the inputs of an operation that is not in `PRIMITIVES`."""
         inputs = self.inputs_of(op)
         floating = [is_float(x) for x in inputs]
@@ -189,7 +198,7 @@ def right_rule(
         output = replay.values[op.outputs[0]]
         reverse = PRIMITIVES[op.name].reverse
         return reverse(op.params, replay.inputs_of(op) if inputs is None else inputs, output, dy)
-    return replay.pullin_jax(op, dy)
+    return replay.pull_in_jax(op, dy)
 
 
 def _reached(op: Operation, replay: Replay) -> tuple[bool, ...]:

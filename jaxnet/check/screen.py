@@ -81,11 +81,8 @@ def screen(replay: Replay, groups: Sequence[Sequence[int]]) -> Screen:
             x = np.asarray(replay.values[numbers[k]])
             scale = float(np.abs(x).max(initial=0)) or 1.0
             directions[k][g * each : (g + 1) * each] = scale * rng.standard_normal((each, x.size))
-    tangents: dict[int, np.ndarray] = {}
-    for j in range(len(group)):
-        for i, t in tangent(replay, numbers, [u[j] for u in directions]).items():
-            tangents.setdefault(i, np.zeros((len(group), np.size(t))))[j] = np.ravel(t)
-    return Screen(replay, group, directions, tangents)
+    along = [[u[j] for u in directions] for j in range(len(group))]
+    return Screen(replay, group, directions, tangents(replay, along))
 
 
 def _fewer(groups: Sequence[Sequence[int]], most: int) -> list[list[int]]:
@@ -99,9 +96,21 @@ def _fewer(groups: Sequence[Sequence[int]], most: int) -> list[list[int]]:
     return [first, *merged]
 
 
-def tangent(
-    replay: Replay, numbers: Sequence[int], direction: Sequence[np.ndarray]
-) -> dict[int, Any]:
+def tangents(replay: Replay, directions: Sequence[Sequence[np.ndarray]]) -> dict[int, np.ndarray]:
+    """The derivatives of all values along directions, arrays (directions, size).
+
+    Args:
+        replay: The loss as it ran.
+        directions: The entries of each direction in the parameters, leaf by leaf.
+    """
+    found: dict[int, np.ndarray] = {}
+    for j, direction in enumerate(directions):
+        for i, t in _tangent(replay, direction).items():
+            found.setdefault(i, np.zeros((len(directions), np.size(t))))[j] = np.ravel(t)
+    return found
+
+
+def _tangent(replay: Replay, direction: Sequence[np.ndarray]) -> dict[int, Any]:
     """The derivatives of all values along a direction, by central differences."""
 
     def moved(sign: float) -> dict[int, Any]:
@@ -110,7 +119,7 @@ def tangent(
                 replay,
                 {
                     i: replay.values[i] + sign * STEP * u.reshape(np.shape(replay.values[i]))
-                    for i, u in zip(numbers, direction, strict=True)
+                    for i, u in zip(replay.parameters, direction, strict=True)
                     if u.any()
                 },
             )

@@ -17,16 +17,12 @@ OUTPUTS = 64
 
 def of_other_losses(replay: Replay, places: Places) -> Iterator[Alteration]:
     """The gradient that another loss of the same outputs and targets would send back."""
-    uses: dict[int, list[Operation]] = {}
-    for op in replay.operations:
-        for i in op.inputs:
-            uses.setdefault(i, []).append(op)
     head = head_place(replay)
     last = max((op.outputs[0] for op in replay.operations if op.name in PRODUCTS), default=0)
     outputs = [
         number
         for number in sorted(replay.moving, reverse=True)
-        if np.ndim(replay.values[number]) and number in replay.made_by and number in uses
+        if np.ndim(replay.values[number]) and number in replay.made_by and number in replay.users
     ]
     own = _own_forms(replay, outputs[:OUTPUTS])
     for number in outputs:

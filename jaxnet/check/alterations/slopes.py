@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from jaxnet.check.alterations.alteration import Alteration, row_means
+from jaxnet.check.alterations.alteration import Alteration, row_means, said_operation
 from jaxnet.check.alterations.functions import Function, power, recognised
 from jaxnet.check.alterations.losses import head_place
 from jaxnet.check.alterations.places import Counterparts, Places, runs, same_line
 from jaxnet.check.primitives import UNARY
-from jaxnet.check.replay import Local, Operation, Replay, Rule
+from jaxnet.check.replay import Local, Operation, Replay, Rule, is_float, right_rule
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ def of_functions(replay: Replay, places: Places) -> Iterator[Alteration]:
         for name in dict.fromkeys(n for op in ops for n in _names(by_op, op)):
             group = [by_op[op.index, name] for op in ops if (op.index, name) in by_op]
             yield from _of_other_step(group, replay, places, parts)
+            yield from _bypassed(group, replay, places)
             for made in _of_function(group, replay, parts):
                 code, rule_of, does, needs, rank = made
                 rank += 1.4 * (group[0].op.library and not group[0].composite)
@@ -92,6 +93,36 @@ def slope_at(a: Applied, number: int, slope: Callable[[Any], Any]) -> Rule:
 
     def rule(op: Operation, replay: Replay, dy: Any) -> Any:
         return {a.x: dy * slope(replay.values[number])}
+
+    return rule
+
+
+def _bypassed(group: list[Applied], replay: Replay, places: Places) -> Iterator[Alteration]:
+    """A function of several uses, of which one goes back as if the function were not there."""
+    uses = [replay.users.get(a.y, []) for a in group]
+    if len({len(users) for users in uses}) > 1 or len(uses[0]) < 2:
+        return
+    f = group[0].function
+    for users in zip(*uses, strict=True):
+        rules: dict[int, Rule] = {
+            user.index: _past(a) for a, user in zip(group, users, strict=True)
+        }
+        if len(rules) < len(group):  # one that takes them all
+            continue
+        does = f"goes past {f.name} on the way back through {said_operation(users[0])}"
+        needs = f"its derivative, {f.due}, there too"
+        where = places.of([a.op for a in group])
+        yield Alteration("dropped_derivative", where, rules, does, needs, 4.5)
+
+
+def _past(a: Applied) -> Rule:
+    def rule(op: Operation, replay: Replay, dy: Any) -> Any:
+        passed: dict[int, Any] = {}
+        for number, ct in zip(op.inputs, right_rule(op, replay, dy), strict=True):
+            if ct is not None and is_float(replay.values[number]):
+                to = a.x if number == a.y else number
+                passed[to] = passed.get(to, 0.0) + ct
+        return passed
 
     return rule
 

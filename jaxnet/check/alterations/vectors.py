@@ -387,11 +387,16 @@ def applied_vectors(replay: Replay) -> Iterator[AppliedVector]:
         if op.name not in LAST or y not in replay.moving:
             continue
         value = np.asarray(replay.values[y])
+        inputs: list[AppliedVector] = []
         for x in _behind(y, replay):
             found = _recognised(np.asarray(replay.values[x]), value)
             if found is not None:
-                yield AppliedVector(*found, x, y, op)
-                break
+                inputs.append(AppliedVector(*found, x, y, op))
+        if inputs:
+            # Softmax and its kin may first subtract the maximum: their input is what stood before.
+            shifted = inputs[0].function.name in JACOBIANS
+            same = [a for a in inputs if a.function.name == inputs[0].function.name]
+            yield same[-1] if shifted else inputs[0]
 
 
 def _behind(y: int, replay: Replay) -> list[int]:

@@ -30,7 +30,9 @@ def of_penalty(s: Subject, samples: list[Sample], k: int, close: float) -> Cause
             due, found = -found, 0.0
         name = said_name(s, k)
         what = (
-            f"has no penalty on {name}, which the loss has"
+            f"lacks a penalty on {name}, or has one with the wrong coefficient or none due"
+            if s.closed is None
+            else f"has no penalty on {name}, which the loss has"
             if due and not found
             else f"has a penalty on {name} that the loss does not have"
             if not due
@@ -45,7 +47,7 @@ def of_penalty(s: Subject, samples: list[Sample], k: int, close: float) -> Cause
             f"{'the parameters' if power == 2.0 else 'their signs'}; "
             f"for a penalty of c times the {said} weights the gradient is "
             f"{'2 c w' if power == 2.0 else 'c sign(w)'}.",
-            {"found": found, "due": due},
+            {"difference": c / power} if s.closed is None else {"found": found, "due": due},
         )
     return _at_each_use(s, k, excess, own, close)
 

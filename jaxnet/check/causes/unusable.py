@@ -38,20 +38,20 @@ def unusable(s: Subject, samples: list[Sample], wrong: list[int]) -> Iterator[Ca
 
 def _of_shape(name: str, k: int, given: np.ndarray, true: np.ndarray) -> Cause:
     said = f"The gradient of {name} has shape {given.shape}; {name} has {true.shape}."
-    if given.T.shape == true.shape and np.allclose(
-        given.T, true, rtol=1e-4, atol=1e-6 * np.abs(true).max(initial=0)
-    ):
+
+    def close(a: np.ndarray) -> bool:
+        return np.allclose(a, true, rtol=1e-4, atol=1e-6 * np.abs(true).max(initial=0))
+
+    if given.T.shape == true.shape and close(given.T):
         return Cause("transpose", (k,), f"{said} It is transposed.", "Return its transpose.")
-    if given.size == true.size and np.allclose(
-        given.reshape(true.shape), true, rtol=1e-4, atol=1e-6 * np.abs(true).max(initial=0)
-    ):
-        fix = f"Give it the shape {true.shape}: keepdims or an index has left an axis of length 1."
+    if given.size == true.size and close(given.reshape(true.shape)):
+        fix = f"Give it the shape {true.shape}."
+        if [n for n in given.shape if n != 1] == [n for n in true.shape if n != 1]:
+            fix = f"{fix} Perhaps keepdims, or an index, has left an axis of length 1."
         return Cause("shape", (k,), f"{said} Its numbers are right.", fix)
     if given.ndim > true.ndim:
         extra = tuple(range(given.ndim - true.ndim))
-        if given.shape[len(extra) :] == true.shape and np.allclose(
-            given.sum(extra), true, rtol=1e-4, atol=1e-6 * np.abs(true).max(initial=0)
-        ):
+        if given.shape[len(extra) :] == true.shape and close(given.sum(extra)):
             return Cause(
                 "shape",
                 (k,),
