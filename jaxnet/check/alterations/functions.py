@@ -403,8 +403,8 @@ FUNCTIONS: tuple[Function, ...] = (
         None,
         "tanh(x)",
         (
-            Slip("x", lambda x: x),
-            Slip("the sign of x", np.sign),
+            Slip("x", lambda x: x, code="wrong_loss"),  # squares
+            Slip("the sign of x", np.sign, code="wrong_loss"),  # sizes
             Slip("1 - tanh(x)^2", lambda x: 1 - np.tanh(x) ** 2),
             Slip("1 / cosh(x)", lambda x: 1 / np.cosh(x)),
             Slip("sinh(x)", np.sinh),
