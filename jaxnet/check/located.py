@@ -24,7 +24,17 @@ SPARE = 3
 
 PASSED_OVER = CONSTANT_SLOPE | {
     *("reduce_sum", "broadcast_in_dim", "reshape", "squeeze", "transpose", "loop_row", "stack"),
-    *("loop_stack", "slice", "concatenate", "select_n", "gather", "dynamic_slice", "expand_dims"),
+    *(
+        "dot_general",
+        "conv_general_dilated",
+        "loop_stack",
+        "slice",
+        "concatenate",
+        "select_n",
+        "gather",
+        "dynamic_slice",
+        "expand_dims",
+    ),
 }
 """Operations that people hardly derive wrongly."""
 

@@ -31,8 +31,11 @@ def of_other_losses(replay: Replay, places: Places) -> Iterator[Alteration]:
         for said, target, slope in _forms(replay, op, value) if compared else ():
             if _is_this_loss(replay, number, slope):
                 continue
-            at_own = own.get((said, target), [])
-            elsewhere = at_own and not any(np.array_equal(v, np.ravel(value)) for v in at_own)
+            same = [o.value for o in own if (o.said, o.target) == (said, target)]
+            elsewhere = same and not any(np.array_equal(v, np.ravel(value)) for v in same)
+            with np.errstate(all="ignore"):
+                sent = np.ravel(slope(replay))
+                misplaced = any(_collinear(sent, o.slope) for o in own)
             for rows in sorted({1, len(value), np.size(value)}):
 
                 def rule(
@@ -41,9 +44,10 @@ def of_other_losses(replay: Replay, places: Places) -> Iterator[Alteration]:
                     return right_rule(op, replay, slope(replay) / rows)
 
                 code, does = "wrong_loss", f"starts from {said}, the derivative of another loss"
-                if elsewhere or said.startswith(TWICE):
+                if elsewhere or misplaced or said.startswith(TWICE):
                     code, does = "wrong_point", f"starts from {said}, at another value"
                 rank = 3.5 + 1.5 * said.startswith(("the sign", "the cube", "the fourth"))
+                rank += 1.1 * misplaced  # a factor that is forgotten is likelier
                 needs = "the derivative of this loss"
                 yield Alteration(code, head, {op.index: rule}, does, needs, rank)
         for said, times in _further_slopes(number):
@@ -57,24 +61,36 @@ def of_other_losses(replay: Replay, places: Places) -> Iterator[Alteration]:
             yield Alteration(code, where, {op.index: further}, does, "no such factor", 8.5)
 
 
-def _own_forms(replay: Replay, outputs: list[int]) -> dict[tuple[str, bytes], list[np.ndarray]]:
-    """The values at which this loss has one of the forms, by what the form says and its target."""
-    own: dict[tuple[str, bytes], list[np.ndarray]] = {}
+class Own(NamedTuple):
+    """A form that this loss has: what it says, its target, the value, and what is sent back."""
+
+    said: str
+    target: bytes
+    value: np.ndarray
+    slope: np.ndarray
+
+
+def _own_forms(replay: Replay, outputs: list[int]) -> list[Own]:
+    """The forms that this loss has at its outputs."""
+    own = []
     for number in outputs:
         value = np.asarray(replay.values[number])
-        for form in _forms(replay, replay.made_by[number], value):
-            if _is_this_loss(replay, number, form.slope):
-                own.setdefault((form.said, form.target), []).append(value.ravel())
+        for said, target, slope in _forms(replay, replay.made_by[number], value):
+            if _is_this_loss(replay, number, slope):
+                own.append(Own(said, target, np.ravel(value), np.ravel(slope(replay))))
     return own
+
+
+def _collinear(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether two vectors are the same up to a factor."""
+    return a.size == b.size and bool(abs(a @ b) ** 2 >= (1 - 1e-9) * (a @ a) * (b @ b))
 
 
 def _is_this_loss(replay: Replay, number: int, slope: Callable[[Replay], Any]) -> bool:
     """Whether it is what this loss sends back, up to a factor."""
     with np.errstate(all="ignore"):
-        a, b = np.ravel(replay.base.values.get(number, 0.0)), np.ravel(slope(replay))
-        if a.size != b.size:
-            return False
-        return bool(abs(a @ b) ** 2 >= (1 - 1e-9) * (a @ a) * (b @ b))
+        base = np.ravel(replay.base.values.get(number, 0.0))
+        return _collinear(base, np.ravel(slope(replay)))
 
 
 PRODUCTS = ("dot_general", "conv_general_dilated", "gather")

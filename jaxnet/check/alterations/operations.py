@@ -149,6 +149,13 @@ def _ordinal(i: int) -> str:
     return "the first" if i == 0 else "the second" if i == 1 else f"number {i + 1}"
 
 
+def _constant(replay: Replay, number: int) -> float | None:
+    """The one number that a value is, at every point, if it is one."""
+    value = np.asarray(replay.values[number])
+    same = value.size > 0 and number not in replay.moving and np.ptp(value) == 0
+    return float(value.flat[0]) if same else None
+
+
 def _of_product(op: Operation, replay: Replay) -> Iterator[Made]:
     a, b = op.inputs
     yield from _of_paths(op, replay)
@@ -167,6 +174,10 @@ def _of_product(op: Operation, replay: Replay) -> Iterator[Made]:
         needs = f"the factor {due[op.name][i]}" if op.name in due else "the other factor"
         if op.name in due:
             does = f"passes through {said_operation(op)} as if its derivative were 1"
+        number = _constant(replay, op.inputs[1 - i])
+        if number is not None and (op.name == "mul" or (op.name == "div" and i == 0)):
+            by, over = ("multiply", "") if op.name == "mul" else ("divide", "1/")
+            does, needs = f"does not {by} by {number:.6g}", f"the factor {over}{number:.6g}"
         yield Made("dropped_derivative", unscaled, does, needs, 4)
         if op.name == "mul" and np.shape(replay.values[a]) == np.shape(replay.values[b]):
 
