@@ -64,6 +64,12 @@ def subject(
     if not all(map(callable, (loss, grad))):
         kinds = f"{type(loss).__name__} and {type(grad).__name__}"
         raise TypeError(f"check.gradient: loss and grad must be functions, got {kinds}")
+    for leaf in jax.tree.leaves((params, args)):
+        if type(leaf).__module__.startswith(("torch", "tensorflow")):
+            raise TypeError(
+                "check.gradient: params and data must be arrays of NumPy or JAX, got "
+                f"{type(leaf).__module__}.{type(leaf).__name__}; convert them by numpy.asarray"
+            )
     params64, args64 = wide(params), tuple(wide(arg) for arg in args)
     names = [name for name, leaf in named(params64) if is_float(leaf)]
     _refuse_other_params(params64, names)
@@ -73,6 +79,8 @@ def subject(
         notes.append(f"not floating-point numbers, left out: {', '.join(skipped)}")
     loss_of: Callable[[Any], Any] = lambda p: loss(p, *args64)  # noqa: E731
     closed = traced(loss_of, params64)
+    if closed is None:
+        _refuse_no_number(_called("loss", loss_of, params64, args))
     grad_of: Callable[[Any], Any] = lambda p: grad(p, *args64)  # noqa: E731
     program = _trace(grad_of, params64)
     if program is not None:
@@ -81,7 +89,7 @@ def subject(
         answer = grad_of(params64)
     except Exception as error:  # a function of other people may refuse float64 in any way
         grad_of = lambda p: grad(_like(p, params), *args)  # noqa: E731
-        answer = grad_of(params64)
+        answer = _called("grad", grad_of, params64, args)
         notes.append(f"grad does not take float64 ({type(error).__name__}); it got the types given")
     changed = _changed((params64, args64), (wide(params), tuple(wide(arg) for arg in args)))
     unsteady = ""
@@ -106,6 +114,26 @@ def subject(
         unsteady=unsteady,
         changed=changed,
     )
+
+
+def _called(name: str, f: Callable[[Any], Any], params: Any, args: tuple[Any, ...]) -> Any:
+    """What a function of the user's gives; its errors say how it was called."""
+    try:
+        return f(params)
+    except Exception as error:
+        types = ", ".join(type(a).__name__ for a in (params, *args))
+        error.add_note(f"check.gradient called {name}(params, *args) with: {types}")
+        raise
+
+
+def _refuse_no_number(value: Any) -> None:
+    """Complain about a loss that gives something else than a number."""
+    if np.ndim(value) or np.asarray(value).dtype.kind not in "fiub":
+        kind = f"an array of shape {np.shape(value)}" if np.ndim(value) else type(value).__name__
+        raise TypeError(
+            f"check.gradient: loss must give one number, got {kind}; the arguments are loss, grad, "
+            "params and then the data, in this order"
+        )
 
 
 def _changed(after: tuple[Any, Any], before: tuple[Any, Any]) -> tuple[str, ...]:

@@ -238,7 +238,7 @@ def _order(e: Explained) -> tuple[float, ...]:
 FIXES = {
     "dropped_path": "Add what is missing where the backward pass comes through this line.",
     "double_counted": "Add it once where the backward pass comes through this line.",
-    "dropped_derivative": "Multiply by this derivative in the backward pass of this line.",
+    "dropped_derivative": "Put this factor into the backward pass of this line.",
     "wrong_derivative": "Put the right derivative into the backward pass of this line.",
     "wrong_point": "Keep the value that this line had in the forward pass, and use that one.",
     "wrong_loss": "Derive this line of the loss again: the gradient is that of another one.",
