@@ -250,7 +250,7 @@ def _of_function(
         local(lambda a, replay, dy: 1.0),
         f"passes through {f.name} as if its derivative were 1",
         needs,
-        2.5 if f.name.startswith("the power") else 1,
+        2.5 if f.name.startswith(("the power", "log gamma")) else 1,
     )
     for slip in f.slips:
 
