@@ -106,12 +106,11 @@ def probe(x: Any, t: Any) -> Probe | None:
     rng = np.random.default_rng(0)
     splits = [_split(rows, targets, rng) for _ in range(SPLITS)]
     kernels = [_kernels(split.rows) for split in splits]
-    lines, curves = (
-        float(
-            np.mean([_kernel_error(k[i], s, classes) for k, s in zip(kernels, splits, strict=True)])
-        )
-        for i in range(2)
-    )
+    errors = [
+        [_kernel_error(kernel, split, classes) for kernel in both]
+        for both, split in zip(kernels, splits, strict=True)
+    ]
+    lines, curves = np.mean(errors, axis=0).tolist()
     if classes and curves < 0.8 * lines:
         lines = min(lines, float(np.mean([_logistic_error(split) for split in splits])))
     relation = max(
