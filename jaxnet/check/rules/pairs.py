@@ -39,8 +39,9 @@ def pair(init: Any, step: Any, form: Form, wrap: Callable[[Any], Any]) -> Steppe
             return params, state
         if not isinstance(result, tuple | list) or len(result) != 2:
             raise Broken(f"step must return (params, state), got {type(result).__name__}")
-        whole, one, two = (jax.tree.structure(tree) for tree in (result, *result))
-        before, kept = jax.tree.structure(params), jax.tree.structure(state)
+        trees = (params, state, result, *result)
+        structures: list[Any] = [jax.tree.structure(tree) for tree in trees]
+        before, kept, whole, one, two = structures
         if whole == kept != two:
             raise Broken("step returned the state alone: it must return (params, state)")
         if two == before != kept == one:
