@@ -11,14 +11,14 @@ from jaxnet.check.rules.alteration import Equations, run
 from jaxnet.check.rules.case import Alteration, Case
 from jaxnet.check.rules.comparison import HALF_SINGLE, LOOSE, RELATIVE, SINGLE, Gap, by_leaf, gap
 from jaxnet.check.rules.diagnosis import Found, dialect, search
-from jaxnet.check.rules.dialects import equals
+from jaxnet.check.rules.dialects import Dialect, equals
 from jaxnet.check.rules.equations import EQUATIONS
+from jaxnet.check.rules.forms import Order
+from jaxnet.check.rules.mismatch import Parting, mismatch
+from jaxnet.check.rules.pairs import EXCHANGED, ORDERS
 from jaxnet.check.rules.problems import closed_problem, problems, varied_problem
 from jaxnet.check.rules.reference import Reference
 from jaxnet.check.rules.subject import Subject, subject
-
-LENGTH = 1e-3
-"""From here a factor on the step is told as such; below, something else is wrong."""
 
 
 def optimizer(
@@ -63,8 +63,8 @@ def optimizer(
     with jax.enable_x64(True), np.errstate(all="ignore"):
         tell("reading the rule")
         due = Reference(reference, hyper)
-        given = {k: v for k, v in due.hyper.items() if v is not None}
-        mine = subject(rule, given, due.given, due.shapes, due.closed)
+        hyper = {k: v for k, v in due.hyper.items() if v is not None}
+        mine = subject(rule, hyper, due.given, due.shapes, due.closed)
         case = _case(due, mine, tell)
         return _told(case, mine, tell)
 
@@ -104,56 +104,94 @@ def _equations(due: Reference, mine: Subject) -> Equations:
 
 
 def _told(case: Case, mine: Subject, tell: Callable[[str], None]) -> Report:
-    name = case.reference.entry.name
     gaps = [gap(p, d, case.tolerance, case.unit) for p, d in zip(case.paths, case.due, strict=True)]
     notes = [f"run on {mine.form}"]
     if not any(g.any for g in gaps):
-        title = f"the rule is {name}, on all {len(gaps)} problems"
-        notes += [f"equals {other}" for other in equals(case.reference)]
-        return _report(case, gaps, title, [], [*notes, *_under_a_schedule(case, mine)])
+        return _right(case, mine, gaps, notes)
     again = mine.path(case.problems[0])
     if not np.allclose(again, case.paths[0], rtol=1e-5, equal_nan=True):
-        return _report(case, gaps, f"the rule is not {name}", [_outside(case)], notes)
-    otherwise = mine.otherwise(case.problems[0], case.due[0], True)
-    if otherwise:
-        raise TypeError(otherwise)
+        title = f"the rule is not {case.reference.entry.name}"
+        return _report(case, gaps, title, [_outside(case)], notes)
+    _called_as_due(case, mine, ORDERS)
     tell("comparing with other libraries")
     worst = max(float(g.relative[g.wrong].max(initial=0)) for g in gaps)
-    other = dialect(case) if name in EQUATIONS else None
-    if other is None and name in EQUATIONS and worst >= HALF_SINGLE:
-        # torch.optim.NAdam keeps a product in float32 whatever its parameters are.
-        other = dialect(case._replace(tolerance=max(case.tolerance, 1e-6)))
+    other = _dialect(case, worst)
     if other is not None:
-        title = f"the rule equals {other.name}, a dialect of {name}"
-        note = f"equals {other.name}: {other.difference}. That is no fault; jaxnet's {name} differs"
-        return _report(case, gaps, title, [], [note, *notes])
+        return _of_another_library(case, gaps, other, notes)
     tell("searching for the cause")
     found = search(case, tell, small=worst < HALF_SINGLE)
-    if worst < HALF_SINGLE and found.alteration is None:
-        title = f"the rule is {name}, up to {worst:.1e} on {len(gaps)} problems"
-        note = "a factor in it is computed in float32: the paths agree to five digits, not to nine"
-        return _report(case, gaps, title, [], [note, *notes])
+    if found.alteration is None and worst < HALF_SINGLE:
+        return _right_in_single(case, gaps, worst, notes)
     if found.alteration is None:
-        otherwise = mine.otherwise(case.problems[0], case.due[0], False)
-        if otherwise:
-            raise TypeError(otherwise)
+        _called_as_due(case, mine, EXCHANGED)
+    return _wrong(case, gaps, found, notes)
+
+
+def _called_as_due(case: Case, mine: Subject, orders: tuple[Order, ...]) -> None:
+    """A TypeError if the rule is right once it is called in one of these orders."""
+    otherwise = mine.otherwise(case.problems[0], case.due[0], orders)
+    if otherwise:
+        raise TypeError(otherwise)
+
+
+def _dialect(case: Case, worst: float) -> Dialect | None:
+    """The dialect of another library that the rule is."""
+    if case.reference.entry.name not in EQUATIONS:
+        return None
+    other = dialect(case)
+    if other is None and worst >= HALF_SINGLE:
+        # torch.optim.NAdam keeps a product in float32 whatever its parameters are.
+        other = dialect(case._replace(tolerance=max(case.tolerance, 1e-6)))
+    return other
+
+
+def _right(case: Case, mine: Subject, gaps: list[Gap], notes: list[str]) -> Report:
+    due = case.reference
+    title = f"the rule is {due.entry.name}, on all {len(gaps)} problems"
+    same = [f"equals {other}" for other in equals(due.entry.name, due.hyper)]
+    return _report(case, gaps, title, [], [*notes, *same, *_under_a_schedule(case, mine)])
+
+
+def _right_in_single(case: Case, gaps: list[Gap], worst: float, notes: list[str]) -> Report:
+    title = f"the rule is {case.reference.entry.name}, up to {worst:.1e} on {len(gaps)} problems"
+    note = "a factor in it is computed in float32: the paths agree to five digits, not to nine"
+    return _report(case, gaps, title, [], [note, *notes])
+
+
+def _of_another_library(case: Case, gaps: list[Gap], other: Dialect, notes: list[str]) -> Report:
+    name = case.reference.entry.name
+    title = f"the rule equals {other.name}, a dialect of {name}"
+    note = f"equals {other.name}: {other.difference}. That is no fault; jaxnet's {name} differs"
+    return _report(case, gaps, title, [], [note, *notes])
+
+
+def _wrong(case: Case, gaps: list[Gap], found: Found, notes: list[str]) -> Report:
     findings = _findings(case, gaps, found)
     if found.base is not None:
-        notes.append(f"otherwise the rule is that of {found.base.name}: {found.base.difference}")
-    rate, mu = (case.reference.hyper.get(k) for k in ("learning_rate", "momentum"))
-    if findings[0].code == "dampening" and isinstance(rate, float) and isinstance(mu, float):
-        slower = Alteration((), {"learning_rate": rate * (1 - mu)})
-        paths = [case.run(slower, k) for k in range(len(case.problems))]
-        if not any(case.wrong_leaves(k, path).any() for k, path in enumerate(paths)):
-            notes.append(
-                f"the same path is that of the rule with learning_rate = {rate * (1 - mu):.6g}"
-            )
+        notes = [
+            *notes,
+            f"otherwise the rule is that of {found.base.name}: {found.base.difference}",
+        ]
+    if findings[0].code == "dampening":
+        notes = [*notes, *_as_a_slower_one(case)]
     if not found.complete:
-        notes.append("the search has a limit: not all pairs of alterations were tried")
-    title = (
-        f"the rule is not {name}: it parts on {sum(g.any for g in gaps)} of {len(gaps)} problems"
+        notes = [*notes, "the search has a limit: not all pairs of alterations were tried"]
+    parts = f"it parts on {sum(g.any for g in gaps)} of {len(gaps)} problems"
+    return _report(
+        case, gaps, f"the rule is not {case.reference.entry.name}: {parts}", findings, notes
     )
-    return _report(case, gaps, title, findings, notes)
+
+
+def _as_a_slower_one(case: Case) -> list[str]:
+    """A note, if a dampened momentum is one of a smaller learning rate."""
+    rate, mu = (case.reference.hyper.get(k) for k in ("learning_rate", "momentum"))
+    if not isinstance(rate, float) or not isinstance(mu, float):
+        return []
+    slower = Alteration((), {"learning_rate": rate * (1 - mu)})
+    paths = [case.run(slower, k) for k in range(len(case.problems))]
+    if any(case.wrong_leaves(k, path).any() for k, path in enumerate(paths)):
+        return []
+    return [f"the same path is that of the rule with learning_rate = {rate * (1 - mu):.6g}"]
 
 
 def _under_a_schedule(case: Case, mine: Subject) -> list[str]:
@@ -190,8 +228,7 @@ def _findings(case: Case, gaps: list[Gap], found: Found) -> list[Finding]:
     leaves = case.leaves
     wrong = np.any([by_leaf(g.wrong, case.sizes) for g in gaps], axis=0)
     k = next(i for i, g in enumerate(gaps) if g.any)
-    rows = gaps[k].wrong.any(axis=1)
-    first = int(rows.argmax())
+    first = int(gaps[k].wrong.any(axis=1).argmax())
     evidence = {
         "first_step": float(first),
         "relative_error": float(min(gaps[k].relative[gaps[k].wrong].max(), 1e300)),
@@ -199,106 +236,12 @@ def _findings(case: Case, gaps: list[Gap], found: Found) -> list[Finding]:
     still = all((path == path[0]).all() for path in case.paths)
     # Two alterations that stop a rule explain nothing.
     if found.alteration is None or (still and len(found.alteration.named) > 1):
-        return [_mismatch(case, k, first, evidence, tuple(np.array(leaves)[wrong]))]
+        return [mismatch(Parting(case, k, first, evidence, tuple(np.array(leaves)[wrong])))]
     names = tuple(leaves[i] for i in found.leaves)
     return [
         Finding(n.code, names, n.message, n.fix, {**evidence, **found.alteration.evidence})
         for n in found.alteration.named
     ]
-
-
-def _mismatch(
-    case: Case, k: int, first: int, evidence: dict[str, float], leaves: tuple[str, ...]
-) -> Finding:
-    """None of the known faults: what can be said of the first step that is wrong."""
-    mine = np.diff(case.paths[k], axis=0)
-    due = np.diff(case.due[k], axis=0)
-    if not mine.any() and due.any():
-        return Finding(
-            "scale",
-            leaves,
-            "The parameters never move: every step is 0.",
-            "Return the new parameters, not those that came in.",
-            {**evidence, "factor": 0.0},
-        )
-    factors = [_one_factor(m, d) for m, d in zip(mine, due, strict=True)]
-    known = [c for c in factors if c is not None]
-    if len(known) == len(factors) and {round(c, 5) for c in known} == {1.0, -1.0}:
-        return Finding(
-            "sign",
-            leaves,
-            f"{sum(c < 0 for c in known)} of {len(known)} steps go the other way. The update is "
-            "subtracted, x := x - lr d.",
-            "Turn the sign of the update in the branch that has it wrong.",
-            {**evidence, "factor": -1.0},
-        )
-    uneven = _leaf_factors(case, mine, due)
-    if uneven:
-        said = ", ".join(f"{c:.4g} in {leaf}" for leaf, c in uneven.items())
-        return Finding(
-            "scale",
-            leaves,
-            f"Every leaf's step has the right direction and another length: {said} times what is "
-            "due. The rule's length is the same in all leaves.",
-            "Leave out what depends on the leaf, such as its size.",
-            {**evidence, "factor": next(iter(uneven.values()))},
-        )
-    if len(known) == len(factors) and max(abs(c - 1) for c in known) > LENGTH:
-        return Finding(
-            "scale",
-            leaves,
-            f"Every step has the right direction and another length: {known[0]:.6g} times what is "
-            f"due at first, {known[-1]:.6g} times at the end. The factor depends on the step "
-            "alone.",
-            "Look for a schedule, or a correction, that the rule does not have.",
-            {**evidence, "factor": known[0], "last_factor": known[-1]},
-        )
-    if not np.isfinite(case.paths[k][first]).all():
-        return Finding(
-            "mismatch",
-            leaves,
-            f"The parameters are not finite from step {first} of "
-            f'"{case.problems[k].name}" on: something is divided by 0, or overflows.',
-            "Keep denominators from 0 with the rule's eps.",
-            {"first_step": float(first)},
-        )
-    move, wanted = mine[first - 1], due[first - 1]
-    sizes = float(np.linalg.norm(move)), float(np.linalg.norm(wanted))
-    said = f"the step there is {sizes[0]:.4g} long, {sizes[1]:.4g} is due"
-    if min(sizes) > 0:
-        cosine, length = float(move @ wanted) / sizes[0] / sizes[1], sizes[0] / sizes[1]
-        said = (
-            f"the step there is {length:.4g} times as long as due, the cosine between the two is "
-            f"{cosine:.4g}"
-        )
-        evidence = {**evidence, "length": length, "cosine": cosine}
-    return Finding(
-        "mismatch",
-        leaves,
-        f'The rule parts from {case.reference.entry.name} in step {first} of "'
-        f'{case.problems[k].name}", and no known fault explains it: {said}.',
-        f"Compare with the equations, line by line: jaxnet zoo {case.reference.entry.name}.",
-        evidence,
-    )
-
-
-def _leaf_factors(case: Case, mine: np.ndarray, due: np.ndarray) -> dict[str, float]:
-    """The factor of each leaf's steps, if each has one that never changes; else nothing."""
-    ends = np.cumsum(case.sizes)[:-1]
-    parts = zip(case.leaves, np.split(mine, ends, axis=1), np.split(due, ends, axis=1), strict=True)
-    found = {leaf: _one_factor(m.ravel(), d.ravel()) for leaf, m, d in parts}
-    factors = {leaf: c for leaf, c in found.items() if c}
-    told = len(factors) == len(found) and max(abs(c - 1) for c in factors.values()) > LENGTH
-    return factors if told else {}
-
-
-def _one_factor(mine: np.ndarray, due: np.ndarray) -> float | None:
-    some = np.abs(due) > 1e-3 * np.abs(due).max(initial=0)
-    if not some.any() or not np.isfinite(mine).all():
-        return None
-    ratios = mine[some] / due[some]
-    c = float(np.median(ratios))
-    return c if np.allclose(mine, c * due, rtol=1e-5, atol=1e-5 * np.abs(mine).max()) else None
 
 
 def _report(

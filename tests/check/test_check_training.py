@@ -12,11 +12,11 @@ import optax
 import pytest
 
 from jaxnet import check, layers, models, optim, train
-from jaxnet.check.runs import lab, verdict
+from jaxnet.check.runs import lab, labels, model, probe as probes, verdict
 from jaxnet.check.runs.curvature import curvature, lanczos
 from jaxnet.check.runs.history import program
 from jaxnet.check.runs.look import look
-from jaxnet.check.runs.probe import CLEAR, probe
+from jaxnet.check.runs.probe import CLEAR, MANY, _beyond_chance, _relation_to_columns, probe
 from jaxnet.check.runs.trial import trial
 from jaxnet.check.runs.work import PER_OPERATION, work
 from jaxnet.cli import main
@@ -168,6 +168,8 @@ def test_assert_trains() -> None:
         ({"optimizer": "adam"}, TypeError, "optax gradient transformation"),
         ({"steps": 0}, ValueError, "positive integer"),
         ({"learning_rate": float("nan")}, ValueError, "must be a finite number"),
+        ({"learning_rate": np.float32("nan")}, ValueError, "must be a finite number"),
+        ({"learning_rate": jnp.inf * jnp.ones(())}, ValueError, "must be a finite number"),
         ({"learning_rate": "0.1"}, TypeError, "must be a finite number"),
         ({"learning_rate": 0.1, "optimizer": optax.adam(0.1)}, ValueError, "not both"),
         ({"batch_size": 6}, ValueError, "batch_size is 6, but there are 5 rows only"),
@@ -457,6 +459,54 @@ def test_a_weak_relation_is_told_from_none_and_no_order_of_rows_matters() -> Non
         found = probe(x[order], t[order])
         assert found is not None
         assert found.linear < 0.2
+
+
+def test_equal_targets_are_not_told_apart_by_their_row() -> None:
+    rng = np.random.default_rng(0)
+    t = np.where(rng.random(400) < 0.05, rng.normal(size=400), 0.5)
+    found = probe(np.arange(400.0)[:, None], t)
+    assert found is not None
+    assert found.relation < CLEAR
+
+
+def test_rows_of_the_permutation_test_are_drawn_from_all() -> None:
+    rng = np.random.default_rng(0)
+    x, t = rng.normal(size=(MANY + 1000, 1)), rng.normal(size=(MANY + 1000, 1))
+    t[MANY:] = x[MANY:]  # what relates them stands at the end
+    assert _relation_to_columns(x, t, 0) > CLEAR
+
+
+def test_nothing_is_clear_where_every_order_takes_as_much() -> None:
+    t = np.random.default_rng(0).normal(size=(200, 1))
+    assert _beyond_chance(np.square, t) == 0.0
+
+
+def test_softmax_regression_is_compared_on_all_splits(monkeypatch: pytest.MonkeyPatch) -> None:
+    errors = iter((0.3, 0.2, 0.1))
+    monkeypatch.setattr(probes, "_logistic_error", lambda split: next(errors))
+    angle = np.arange(120) * 0.3
+    x = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    x *= 1 + np.arange(120)[:, None] % 2
+    found = probe(x, np.arange(120) % 2)  # a ring around another
+    assert found is not None
+    np.testing.assert_allclose(found.linear, 0.2)
+
+
+def test_runs_of_other_models_and_rows_count_as_experiments() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(80, 2)).astype(np.float32)
+    whole = trial(
+        _squared, jnp.zeros(2), (x, x[:, 0] + 30), None, 0.1, None, None, 20, None, True, None
+    )
+    for suspect in (model.bias_for_the_mean, labels._generalises):
+        rich = lab.Lab(whole, lambda phase: None, whole.rows)
+        _ = rich.base
+        spent = rich.spent
+        suspect(rich)
+        assert rich.spent == spent + 20 * rich.work_of_a_step
+        poor = lab.Lab(whole, lambda phase: None, whole.rows, budget=0.0)
+        assert not suspect(poor)
+        assert poor.cut_short
 
 
 def test_a_model_without_a_bias_is_told_so() -> None:

@@ -1,6 +1,8 @@
 """What a search works on: the user's path, the altered rule's, and whether they are the same."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -85,23 +87,45 @@ class Case(NamedTuple):
         return by_leaf(gap(mine, path, self.tolerance, self.unit).wrong, self.sizes)
 
 
+@dataclass(frozen=True, eq=False)
 class Screen:
-    """Whether an alteration goes the user's path: first on a few steps, then everywhere."""
+    """Whether an alteration goes the user's path: first on a few steps, then everywhere.
 
-    def __init__(self, case: Case, k: int, wrong_step: int, steps: int, wrong: np.ndarray) -> None:
-        self.case, self.k, self.steps, self.wrong = case, k, steps, wrong
-        self.first = wrong_step
-        self.leaves: list[int] = []
-        self.on_k = case.wrong_leaves(k, case.due[k])
-        i = min(map(int, np.flatnonzero(self.on_k)), key=lambda leaf: case.sizes[leaf])
-        first = sum(case.sizes[:i])
-        part = case.paths[k][:, first : first + case.sizes[i]]
-        lengths = sorted({min(wrong_step, steps), steps} - {0})
-        self.small = [
-            (case.problems[k].cut(n).leaf(i), part[: n + 1])
-            for n in lengths
-            if not case.equations.tree
-        ]
+    Attributes:
+        case: What the search works on.
+        k: The problem that is looked at first.
+        first: The first step of it that is wrong.
+        steps: How many steps of it are made.
+        wrong: For every leaf, whether it is wrong on any problem.
+    """
+
+    case: Case
+    k: int
+    first: int
+    steps: int
+    wrong: np.ndarray
+
+    @property
+    def leaves(self) -> list[int]:
+        """The numbers of the leaves that an alteration concerns if it goes the user's path."""
+        return np.flatnonzero(self.wrong).tolist()
+
+    @cached_property
+    def on_k(self) -> np.ndarray:
+        """For every leaf, whether it is wrong on problem k."""
+        return self.case.wrong_leaves(self.k, self.case.due[self.k])
+
+    @cached_property
+    def small(self) -> list[tuple[Problem, np.ndarray]]:
+        """Problem k on its smallest leaf that is wrong, up to some steps, and the user's path."""
+        case, k = self.case, self.k
+        if case.equations.tree:
+            return []
+        i = min(np.flatnonzero(self.on_k).tolist(), key=lambda leaf: case.sizes[leaf])
+        start = sum(case.sizes[:i])
+        part = case.paths[k][:, start : start + case.sizes[i]]
+        lengths = sorted({self.first, self.steps} - {0})
+        return [(case.problems[k].cut(n).leaf(i), part[: n + 1]) for n in lengths]
 
     def unlike(self, a: Alteration) -> bool:
         """Whether it parts from the user's path on one leaf, which is soon seen."""
@@ -118,7 +142,7 @@ class Screen:
         return False
 
     def __call__(self, a: Alteration) -> bool:
-        """Whether it goes the user's path on all problems; `leaves` are then those concerned."""
+        """Whether it goes the user's path on all problems."""
         case, k = self.case, self.k
         if self.unlike(a):
             return False
@@ -131,7 +155,6 @@ class Screen:
             # A leaf that does not follow the alteration must be right as it is.
             if (off & self.wrong).any():
                 return False
-        self.leaves = [i for i in range(len(case.sizes)) if self.wrong[i]]
         return True
 
 

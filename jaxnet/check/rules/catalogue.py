@@ -21,6 +21,9 @@ CATALOGUE: dict[str, Named] = {
     **ACCUMULATORS,
 }
 
+ORDER = {key: i for i, key in enumerate(CATALOGUE)}
+"""Where each stands in the order of trial."""
+
 WRONG_ACCUMULATORS = (
     "largest_undecayed", "largest_decayed_both", "rooted", "largest_of_square", "largest_raw",
     "largest_uncorrected", "largest_kept_in_v", "largest_v", "sign_absent", "difference_kept",
@@ -66,10 +69,9 @@ def named_alteration(name: str, rule: str) -> Named:
 
 def rank(name: str) -> int:
     """Where an alteration stands in the order of trial."""
-    order = list(CATALOGUE)
     kind, _, part = name.partition(":")
     kind = "started" if kind.startswith("started_") else kind
     for key in (name, f"{kind}:" if part else kind, kind):
-        if key in order:
-            return order.index(key)
-    return len(order)
+        if key in ORDER:
+            return ORDER[key]
+    return len(ORDER)

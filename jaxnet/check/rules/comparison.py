@@ -7,7 +7,7 @@ import numpy as np
 RELATIVE = 1e-9
 """How far paths may part, relative to the way gone, in float64."""
 
-UNIT = 1.2e-16
+UNIT = float(np.finfo(np.float64).eps) / 2
 """The rounding unit of float64."""
 
 HALF_SINGLE = 1e-5

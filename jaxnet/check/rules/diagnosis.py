@@ -1,6 +1,6 @@
 """The search for the alteration of a rule that goes the same path as the user's."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import combinations
 from typing import NamedTuple
 
@@ -60,33 +60,46 @@ def search(case: Case, tell: Callable[[str], None], small: bool) -> Found:
     two alterations can undo one another but for so little.
     """
     screen, known = _screen(case), list(singles(case))
-    for a in _one(case, screen, known, tell, small):
-        if screen(a):
-            return Found(a, screen.leaves)
+    found = _first(screen, _one(case, screen, known, tell, small))
+    if found is not None:
+        return found
     if small:
         return Found(None, [])
     tell("altering what other libraries do")
     for d in _dialects(case):
         altered = _based(case, d)
-        if altered is not None:
-            inner = _screen(altered)
-            for a in _one(altered, inner, list(singles(altered)), lambda phase: None, small):
-                if inner(a):
-                    return Found(a, inner.leaves, d)
+        if altered is None:
+            continue
+        inner = _screen(altered)
+        one = _one(altered, inner, list(singles(altered)), lambda phase: None, small)
+        found = _first(inner, one)
+        if found is not None:
+            return found._replace(base=d)
     tell("fitting the numbers of the rule")
     names = [name for a in known for name in a.on]
-    for a in fitted(case, screen, names):
-        if screen(a):
-            return Found(a, screen.leaves)
+    found = _first(screen, fitted(case, screen, names))
+    if found is not None:
+        return found
     tell("comparing with other rules")
     # Some of other libraries keep a factor in float32, whatever the parameters are.
     whole = _screen(case._replace(tolerance=max(case.tolerance, 1e-6)))
-    for other in other_rules(case.reference):
-        a = Alteration(other.on, other.hyper, (other.named,), {}, other.rule)
-        if whole(a):
-            return Found(a, whole.leaves)
+    others = (
+        Alteration(other.on, other.hyper, (other.named,), {}, other.rule)
+        for other in other_rules(case.reference)
+    )
+    found = _first(whole, others)
+    if found is not None:
+        return found
     tell("trying two alterations at a time")
     return _pair(screen, known)
+
+
+def _first(screen: Screen, alterations: Iterable[Alteration]) -> Found | None:
+    """The first alteration that goes the user's path."""
+    for a in alterations:
+        if screen(a):
+            return Found(a, screen.leaves)
+    return None
 
 
 def _based(case: Case, d: Dialect) -> Case | None:
@@ -170,11 +183,8 @@ def _pair(screen: Screen, known: list[Alteration]) -> Found:
     close = set(sorted(range(n), key=lambda i: apart[i])[:CLOSE])
     tried = [*pairs[:PAIRS], *(p for p in pairs[PAIRS:] if close & set(p))]
     both = [*plain, *swaps]
-    for i, j in tried:
-        a, b = both[i], both[j]
-        if screen(Alteration(a.on + b.on, {**a.hyper, **b.hyper})):
-            return Found(_joined(a, b), screen.leaves)
-    return Found(None, [], complete=len(tried) == len(pairs))
+    found = _first(screen, (_joined(both[i], both[j]) for i, j in tried))
+    return found or Found(None, [], complete=len(tried) == len(pairs))
 
 
 def _different(screen: Screen, known: list[Alteration]) -> tuple[list[Alteration], list[float]]:

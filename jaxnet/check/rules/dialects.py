@@ -25,7 +25,7 @@ class Dialect:
 
 _KERAS_EPS = "eps is added before the bias correction"
 _KERAS_ADAM = Dialect("keras.optimizers.Adam", _KERAS_EPS, on=("eps_hat",))
-_SEVEN = {"eps": 1e-7}
+_KERAS_DEFAULT_EPS = {"eps": 1e-7}
 _AUTHORS = "no bias correction, as the authors' code has by default"
 
 DIALECTS: dict[str, tuple[Dialect, ...]] = {
@@ -45,11 +45,11 @@ DIALECTS: dict[str, tuple[Dialect, ...]] = {
     "adadelta": (
         Dialect(
             "keras.optimizers.Adadelta at its defaults", "rho = 0.95 and eps = 1e-7",
-            {"rho": 0.95, **_SEVEN},
+            {"rho": 0.95, **_KERAS_DEFAULT_EPS},
         ),
     ),
     "rmsprop": (
-        Dialect("keras.optimizers.RMSprop at its defaults", "eps = 1e-7", _SEVEN),
+        Dialect("keras.optimizers.RMSprop at its defaults", "eps = 1e-7", _KERAS_DEFAULT_EPS),
         Dialect("torch.optim.RMSprop", "eps outside the root", {"eps_in_sqrt": False}),
         Dialect(
             "torch.optim.RMSprop",
@@ -67,7 +67,7 @@ DIALECTS: dict[str, tuple[Dialect, ...]] = {
         _KERAS_ADAM,
         Dialect(
             "keras.optimizers.Adam at its defaults",
-            f"{_KERAS_EPS}, and is 1e-7", _SEVEN, ("eps_hat",),
+            f"{_KERAS_EPS}, and is 1e-7", _KERAS_DEFAULT_EPS, ("eps_hat",),
         ),
     ),
     "adamw": (
@@ -179,10 +179,10 @@ EQUALS: dict[str, tuple[tuple[str, Mapping[str, Any]], ...]] = {
 """Whose rule the zoo's is, and the hyperparameters with which it is."""
 
 
-def equals(due: Any) -> list[str]:
-    """Whose rule a reference is, too, with the hyperparameters that it has."""
+def equals(name: str, hyper: Mapping[str, Any]) -> list[str]:
+    """Whose rule a rule of the zoo is, too, with these hyperparameters."""
     return [
-        name
-        for name, needs in EQUALS.get(due.entry.name, ())
-        if all(due.hyper.get(k) == value for k, value in needs.items())
+        whose
+        for whose, needs in EQUALS.get(name, ())
+        if all(hyper.get(k) == value for k, value in needs.items())
     ]

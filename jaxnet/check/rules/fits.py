@@ -82,13 +82,12 @@ def decays(case: Case, k: int) -> Iterator[Alteration]:
     fitted = float(-(mine - due) @ x / (x @ x) / (rate or 1.0))
     if not np.isfinite(fitted):
         return
-    for kind in ("coupled", "decoupled"):
+    for kind, where in (
+        ("coupled", "The weights decay by a term wd x in the gradient"),
+        ("decoupled", "The weights decay beside the step, by lr wd x"),
+    ):
         closest = _closest(case, k, 4, f"decay_extra_{kind}", np.logspace(-5, 0, 11))
         for c in (fitted, closest, 1e-4, 1e-3, 1e-2, 0.1, 5e-4, 5e-3, 0.05):
-            where = {
-                "coupled": "The weights decay by a term wd x in the gradient",
-                "decoupled": "The weights decay beside the step, by lr wd x",
-            }[kind]
             named = Named(
                 f"{kind}_weight_decay",
                 f"{where}, with wd = {c:.6g}. The rule that is due has no weight decay.",

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -21,27 +21,41 @@ def told(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-Otherwise = Callable[[Problem, np.ndarray, bool], str]
-"""(problem, path due, sure) -> what to say of a rule that goes that path if it is called so."""
+class Order(NamedTuple):
+    """An order in which a step may take its arguments: in words, and as places of the due ones."""
+
+    words: str
+    places: tuple[int, int, int]
 
 
-def no_other(problem: Problem, due: np.ndarray, sure: bool) -> str:
+Otherwise = Callable[[Problem, np.ndarray, tuple[Order, ...]], str]
+"""(problem, path due, orders) -> what to say of a rule that goes that path if it is called so."""
+
+
+def no_other(problem: Problem, due: np.ndarray, orders: tuple[Order, ...]) -> str:
     """There is no other way to call it."""
     return ""
 
 
+class Ran(NamedTuple):
+    """What a rule did: its path, and the type and the library that it computed in."""
+
+    path: np.ndarray
+    dtype: Any
+    library: str
+
+
 @dataclass(frozen=True)
 class Stepper:
-    """A function from a problem to its path and the type of its parameters."""
+    """A function from a problem to what the rule does on it."""
 
-    call: Callable[[Problem], tuple[np.ndarray, Any]]
+    call: Callable[[Problem], Ran]
     varied: bool = False
     words: str = ""
     otherwise: Otherwise = no_other
-    traced: Callable[[], bool] = lambda: False
 
-    def __call__(self, problem: Problem) -> tuple[np.ndarray, Any]:
-        """The path, and the type that was computed in."""
+    def __call__(self, problem: Problem) -> Ran:
+        """Run the rule."""
         with np.errstate(all="ignore"):
             return self.call(problem)
 

@@ -2,6 +2,8 @@
 
 import inspect
 from collections.abc import Callable
+from functools import partial
+from itertools import product
 from typing import Any
 
 import jax
@@ -9,43 +11,44 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnet.check.rules.comparison import RELATIVE, UNIT, same
-from jaxnet.check.rules.forms import Broken, Form, Stepper, extra_of, row
+from jaxnet.check.rules.forms import Broken, Form, Order, Ran, Stepper, extra_of, row
 from jaxnet.check.rules.problems import MIXED, Problem
 
 GRADS = frozenset({"grads", "grad", "gradients", "gradient", "g", "dparams", "updates"})
 PARAMS = frozenset({"params", "param", "parameters", "p", "x", "w", "weights", "theta"})
+DUE = (0, 1, 2)
 ORDERS = (
-    ("params, grads, state", (0, 1, 2)),
-    ("grads, params, state", (1, 0, 2)),
-    ("grads, state, params", (1, 2, 0)),
-    ("params, state, grads", (0, 2, 1)),
-    ("state, params, grads", (2, 0, 1)),
-    ("state, grads, params", (2, 1, 0)),
+    Order("params, grads, state", DUE),
+    Order("grads, params, state", (1, 0, 2)),
+    Order("grads, state, params", (1, 2, 0)),
+    Order("state, params, grads", (2, 0, 1)),
+    Order("state, grads, params", (2, 1, 0)),
 )
-"""How a step may take its arguments, the first is how it must."""
+"""How a step may take its arguments; the first is how it must, and may return them turned."""
 
-
-def _alike(tree: Any) -> Any:
-    return jax.tree.structure(tree)
+EXCHANGED = (Order("params, state, grads", (0, 2, 1)),)
+"""Gradients and state exchanged: that may also be the two weights of an average."""
 
 
 def pair(init: Any, step: Any, form: Form, wrap: Callable[[Any], Any]) -> Stepper:
     """How an (init, step) pair is run on parameters of one form."""
     names = inspect.signature(step).parameters
-    traced: list[bool] = []
 
     def answer(result: Any, params: Any, state: Any) -> tuple[Any, Any]:
         if result is None:  # params and state were changed in place
             return params, state
         if not isinstance(result, tuple | list) or len(result) != 2:
             raise Broken(f"step must return (params, state), got {type(result).__name__}")
-        if _alike(result) == _alike(state) != _alike(result[1]):
+        trees = (params, state, result, *result)
+        structures: list[Any] = [jax.tree.structure(tree) for tree in trees]
+        before, kept, whole, one, two = structures
+        if whole == kept != two:
             raise Broken("step returned the state alone: it must return (params, state)")
-        if _alike(result[1]) == _alike(params) != _alike(state) == _alike(result[0]):
+        if two == before != kept == one:
             raise Broken("step returned (state, params): it must return (params, state)")
         return result[0], result[1]
 
-    def call(problem: Problem) -> tuple[np.ndarray, Any]:
+    def call(problem: Problem) -> Ran:
         leaves = [wrap(x) for x in problem.start]
         state = init(form.tree([wrap(x) for x in problem.start]))
         path = [row(leaves)]
@@ -63,13 +66,11 @@ def pair(init: Any, step: Any, form: Form, wrap: Callable[[Any], Any]) -> Steppe
                 "step returned None and left the parameters as they are: it must return "
                 "(params, state)"
             )
-        traced.append(any(isinstance(x, jax.Array) for x in leaves))
-        return np.array(path), np.result_type(*(np.asarray(x).dtype for x in leaves))
+        library = "JAX" if any(isinstance(x, jax.Array) for x in leaves) else "NumPy"
+        dtype = np.result_type(*(np.asarray(x).dtype for x in leaves))
+        return Ran(np.array(path), dtype, library)
 
-    def otherwise(problem: Problem, due: np.ndarray, sure: bool) -> str:
-        return called_otherwise(init, step, form, problem, due, sure)
-
-    return Stepper(call, otherwise=otherwise, traced=lambda: any(traced))
+    return Stepper(call, otherwise=partial(called_otherwise, init, step, form))
 
 
 def own_names(init: Any, step: Any) -> dict[str, tuple[int, ...]]:
@@ -105,32 +106,32 @@ def turned_names(rule: Any) -> str:
 
 
 def called_otherwise(
-    init: Any, step: Any, form: Form, problem: Problem, due: np.ndarray, sure: bool
+    init: Any, step: Any, form: Form, problem: Problem, due: np.ndarray, orders: tuple[Order, ...]
 ) -> str:
-    """What to say of a pair that goes the path that is due if it is called in another way.
-
-    Gradients and state exchanged can also be the two weights of an average, so with `sure` that is
-    not tried.
-    """
-    for words, order in ORDERS:
-        for answer in ("params, state", "state, params"):
-            as_it_is = order == (0, 1, 2) and answer == "params, state"
-            if as_it_is or (sure and order == (0, 2, 1)):
-                continue
-
-            def turned(*three: Any, order: Any = order, answer: str = answer) -> Any:
-                result = step(*(three[i] for i in order))
-                return result if answer == "params, state" else result[::-1]
-
-            for wrap in (np.array, jnp.array):
-                try:
-                    path = pair(init, turned, form, wrap)(problem)[0]
-                except Exception:  # it does not take them so
-                    continue
-                if same(path, due, RELATIVE, UNIT):
-                    return (
-                        f"the rule is right as step({words}) -> ({answer}). It is called as "
-                        "step(params, grads, state) and must return (params, state): exchange "
-                        "what stands in another place"
-                    )
+    """What to say of a pair that goes the path that is due if it is called in another way."""
+    ways = product(orders, ("params, state", "state, params"), (np.array, jnp.array))
+    for order, answer, wrap in ways:
+        if order.places == DUE and answer == "params, state":
+            continue
+        turned = _turned(step, order, answer)
+        try:
+            path = pair(init, turned, form, wrap)(problem).path
+        except Exception:  # it does not take them so
+            continue
+        if same(path, due, RELATIVE, UNIT):
+            return (
+                f"the rule is right as step({order.words}) -> ({answer}). It is called as "
+                "step(params, grads, state) and must return (params, state): exchange "
+                "what stands in another place"
+            )
     return ""
+
+
+def _turned(step: Any, order: Order, answer: str) -> Callable[..., Any]:
+    """The step with its arguments, and what it returns, taken in another order."""
+
+    def turned(*three: Any) -> Any:
+        result = step(*(three[i] for i in order.places))
+        return result if answer == "params, state" else result[::-1]
+
+    return turned

@@ -26,16 +26,12 @@ def singles(case: Case) -> Iterator[Alteration]:
         asked |= {f"reset:{part}": None, f"share:{part}": None}
         asked |= {f"started_{start}:{part}": None for start in STARTS}
     names = sorted(asked, key=rank)
-    for name in names:
+    early = [name for name in names if rank(name) <= rank("betas_swapped")]
+    for name in early:
         yield Alteration((name,), {}, (named_alteration(name, rule),))
-        if (
-            rank(name)
-            <= rank("betas_swapped")
-            < rank(names[min(names.index(name) + 1, len(names) - 1)])
-        ):
-            yield from _swaps(case)
-    if not any(rank(name) > rank("betas_swapped") for name in names):
-        yield from _swaps(case)
+    yield from _swaps(case)
+    for name in names[len(early) :]:
+        yield Alteration((name,), {}, (named_alteration(name, rule),))
 
 
 def _parts(case: Case) -> list[str]:

@@ -11,7 +11,17 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxnet.check.rules.forms import Broken, Form, Otherwise, Stepper, extra_of, no_other, row, told
+from jaxnet.check.rules.forms import (
+    Broken,
+    Form,
+    Otherwise,
+    Ran,
+    Stepper,
+    extra_of,
+    no_other,
+    row,
+    told,
+)
 from jaxnet.check.rules.pairs import own_names, pair, turned_names
 from jaxnet.check.rules.problems import MATRIX, SAME, VECTOR, Problem, problems
 from jaxnet.check.rules.torch_classes import of_torch
@@ -67,7 +77,7 @@ def subject(
         if closed:
             probe = Problem(probe.name, probe.start, probe.grads, probe.values, closed=True)
         try:
-            _, dtype = stepper(probe)
+            ran = stepper(probe)
         except Exception as error:  # the user's own code: whatever it raises is told
             # The same error on another form says nothing new.
             errors.setdefault(told(error), form)
@@ -75,13 +85,13 @@ def subject(
             if isinstance(error, Broken) and shapes in (mixed, SAME, MATRIX, VECTOR):
                 broken.append(told(error))
             continue
-        form = form.format(library="JAX" if stepper.traced() else "NumPy") + stepper.words
-        unit = float(jnp.finfo(dtype).eps) / 2  # type: ignore[no-untyped-call]
+        form = form.format(library=ran.library) + stepper.words
+        unit = float(jnp.finfo(ran.dtype).eps) / 2  # type: ignore[no-untyped-call]
         varied = stepper.varied
 
         def path(problem: Problem, stepper: Any = stepper) -> np.ndarray:
             try:
-                rows: np.ndarray = stepper(problem)[0]
+                rows: np.ndarray = stepper(problem).path
             except Exception as error:
                 raise ValueError(
                     f'the rule failed on the problem "{problem.name}": {told(error)}'
@@ -157,7 +167,7 @@ def _optax(rule: Any, form: Form) -> Stepper:
 
     compiled = jax.jit(step)
 
-    def follow(problem: Problem, step: Callable[..., Any]) -> tuple[np.ndarray, Any]:
+    def follow(problem: Problem, step: Callable[..., Any]) -> Ran:
         params = form.tree([jnp.asarray(x) for x in problem.start])
         state = rule.init(params)
         path = [row(form.leaves(params))]
@@ -169,18 +179,19 @@ def _optax(rule: Any, form: Form) -> Stepper:
             params, updates, state = step(grads, state, params, given)
             path.append(row(form.leaves(params)))
         # apply_updates returns the parameters' type: the updates tell what was computed in.
-        return np.array(path), np.result_type(*(u.dtype for u in jax.tree.leaves(updates)))
+        dtype = np.result_type(*(u.dtype for u in jax.tree.leaves(updates)))
+        return Ran(np.array(path), dtype, "JAX")
 
     def compilable(problem: Problem) -> bool:
         """Whether the rule goes the same path when it is compiled: it need not be pure."""
         try:
-            return bool(np.allclose(follow(problem, step)[0], follow(problem, compiled)[0]))
+            return bool(np.allclose(follow(problem, step).path, follow(problem, compiled).path))
         except Exception:  # whatever the user's code raises under jit, it may run without
             return False
 
     pure: list[bool] = []
 
-    def call(problem: Problem) -> tuple[np.ndarray, Any]:
+    def call(problem: Problem) -> Ran:
         if problem.closed:
             return follow(problem, step)
         if not pure:

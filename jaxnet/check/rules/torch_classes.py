@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxnet.check.rules.forms import Stepper, row
+from jaxnet.check.rules.forms import Ran, Stepper, row
 from jaxnet.check.rules.problems import Problem
 
 TORCH_NAMES = {
@@ -41,7 +41,7 @@ def of_torch(rule: Any, hyper: Mapping[str, Any], asked: Mapping[str, Any]) -> S
     words = f"; {', '.join(lost)} not handed on, it has no such argument" if lost else ""
     schedule = hyper.get("learning_rate")
 
-    def call(problem: Problem) -> tuple[np.ndarray, Any]:
+    def call(problem: Problem) -> Ran:
         params = [torch.nn.Parameter(torch.tensor(x)) for x in problem.start]
         optimizer = rule(params, **given)
         if not hasattr(optimizer, "param_groups"):
@@ -63,7 +63,7 @@ def of_torch(rule: Any, hyper: Mapping[str, Any], asked: Mapping[str, Any]) -> S
                     group["lr"] = rate * problem.rate(t)
             optimizer.step()
             path.append(row([p.detach().numpy().copy() for p in params]))
-        return np.array(path), np.float64
+        return Ran(np.array(path), np.float64, "PyTorch")
 
     return Stepper(call, varied=not callable(schedule), words=words)
 

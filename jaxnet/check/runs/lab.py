@@ -42,9 +42,9 @@ class Lab:
     """
 
     trial: Trial
-    tell: Callable[[str], None] = lambda phase: None
-    rows: int = 0  # of the user's data, of which the trial may have a part
-    budget: float | None = None  # operations of the experiments; OF_ALL_RUNS if not given
+    tell: Callable[[str], None]
+    rows: int  # of the user's data, of which the trial may have a part
+    budget: float = field(default_factory=lambda: OF_ALL_RUNS)  # operations of the experiments
     spent: float = 0.0  # operations of the experiments so far
     notes: list[str] = field(default_factory=list)
     cut_short: bool = False  # whether experiments were left out
@@ -150,8 +150,7 @@ class Lab:
 
     def affordable(self, steps: int = 0) -> bool:
         """Whether further experiments, of so many steps in all, may be made."""
-        budget = OF_ALL_RUNS if self.budget is None else self.budget
-        enough = self.spent + steps * self.work_of_a_step < budget
+        enough = self.spent + steps * self.work_of_a_step < self.budget
         self.cut_short |= not enough
         return enough
 
@@ -168,14 +167,20 @@ class Lab:
                     standardised(new, by) if done else new
                     for new, by, done in zip(held_out, (trial.x, trial.t), (x, t), strict=True)
                 )
-            self._courses[key] = self.run(
+            self._courses[key] = self.counted(
+                self.run,
                 self.redrawn(int(start[-1])) if start else trial.params,
                 standardised(trial.x) if x else trial.x,
                 standardised(trial.t) if t else trial.t,
                 scale, self.steps if steps is None else steps, shuffle, held_out,
             )  # fmt: skip
-            self.spent += len(self._courses[key].losses) * self.work_of_a_step
         return self._courses[key]
+
+    def counted(self, run: Runner, *args: Any, **options: Any) -> Course:
+        """A run, also of another model or other rows, counted as one of the experiments."""
+        course = run(*args, **options)
+        self.spent += len(course.losses) * self.work_of_a_step
+        return course
 
     @property
     def lowest(self) -> float:

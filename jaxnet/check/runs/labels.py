@@ -1,6 +1,8 @@
 """Targets that do not belong to the inputs, the loss or the shape of the predictions."""
 
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -219,7 +221,7 @@ def unrelated(lab: Lab) -> Finding | None:
         return None
     shifts = {}
     for shift in (-1, 1):
-        rolled = jax.tree.map(lambda a: jnp.roll(a, shift, 0), trial.t)  # noqa: B023
+        rolled = jax.tree.map(partial(jnp.roll, shift=shift, axis=0), trial.t)
         moved = probe(trial.x, rolled)
         if moved is not None:
             shifts[shift] = moved.best
@@ -246,14 +248,15 @@ def _generalises(lab: Lab) -> bool:
     if of is None or not lab.affordable(lab.steps):
         return False
     order = np.random.default_rng(0).permutation(trial.rows)
-    halves = []
-    for rows in np.array_split(order, 2):
-        halves.append(jax.tree.map(lambda a: a[rows], (trial.x, trial.t)))  # noqa: B023
+
+    def of_rows(rows: np.ndarray) -> tuple[Any, Any]:
+        return jax.tree.map(lambda a: a[rows], trial.x), jax.tree.map(lambda a: a[rows], trial.t)
+
+    (x, t), others = map(of_rows, np.array_split(order, 2))
     size = None if trial.batch_size is None else min(trial.batch_size, trial.rows // 2)
-    (x, t), others = halves
     half = replace(trial, x=x, t=t, validation=others, batch_size=size)
-    held_out = runner(half)(half.params, x, t, steps=lab.steps).held_out
-    low = float(np.nanmin(held_out, initial=np.inf))
+    course = lab.counted(runner(half), half.params, x, t, steps=lab.steps)
+    low = float(np.nanmin(course.held_out, initial=np.inf))
     return low < of.constant - 0.1 * (of.constant - lab.lowest)
 
 

@@ -19,10 +19,10 @@ PARAMS, INPUTS, TARGETS = 1, 2, 4
 
 LARGEST = 3e6
 """Numbers that a loss may make on its way for all rows to be looked at; else part of them is, drawn
-at random, and"""
+at random."""
 
 ROWS = 256
-"""at least so many."""
+"""Rows that are looked at at least, if there are so many."""
 
 SATURATED = 0.05
 """An entry is saturated where the slope is below this share of the largest."""

@@ -36,7 +36,9 @@ def detached(lab: Lab) -> Finding | None:
             "there; if that is not meant, give it all parameters"
         )
     elif frozen and -0.5 < now < 0.9:
-        best = lab.reference()(lab.trial.params, lab.trial.x, lab.trial.t, steps=lab.steps)
+        best = lab.counted(
+            lab.reference(), lab.trial.params, lab.trial.x, lab.trial.t, steps=lab.steps
+        )
         e = lab.explained(best)
         if e > now + 0.2:
             evidence["explained_if_trained"] = e
@@ -49,8 +51,8 @@ def detached(lab: Lab) -> Finding | None:
             )  # fmt: skip
     if cut:
         loss = unstopped(lab.trial.loss)
-        mended = runner(lab.trial, loss)(
-            lab.trial.params, lab.trial.x, lab.trial.t, steps=lab.steps
+        mended = lab.counted(
+            runner(lab.trial, loss), lab.trial.params, lab.trial.x, lab.trial.t, steps=lab.steps
         )
         e = lab.explained(mended)
         evidence["explained_without_stop"] = e
@@ -232,7 +234,10 @@ def missing_bias(lab: Lab) -> Finding | None:
     run = runner(trial.with_rule(optax.adam(0.05), 0.05).longer(400), loss)
     best = {}
     for on in (0.0, 1.0):
-        ends = [run(start, (trial.x, on), trial.t, scale, held_out=None) for scale in (0.2, 1, 4)]
+        ends = [
+            lab.counted(run, start, (trial.x, on), trial.t, scale, held_out=None)
+            for scale in (0.2, 1, 4)
+        ]
         best[on] = max((lab.explained(c), c.end) for c in ends)
     own = (lab.explained(lab.base), lab.base.end)  # without a bias, too
     (without, loss_without), (with_bias, loss_with) = max(best[0.0], own), best[1.0]
@@ -254,10 +259,13 @@ def bias_for_the_mean(lab: Lab) -> Finding | None:
     trial, shapes = lab.trial, absent_biases(lab)
     if not shapes or not trial.plain or trial.learning_rate is None:
         return None
+    if not lab.affordable(lab.steps):
+        return None
     loss, start = _with_biases(lab, shapes)
+    # The trial's own rule, where it is mended already, takes the leaves of the model alone.
     rule = optax.sgd(trial.learning_rate)
     run = runner(trial.with_rule(rule, trial.learning_rate), loss)
-    course = run(start, (trial.x, 1.0), trial.t, steps=lab.steps, held_out=None)
+    course = lab.counted(run, start, (trial.x, 1.0), trial.t, steps=lab.steps, held_out=None)
     now, then = lab.explained(lab.base), lab.explained(course)
     if then < max(0, now) + 0.25:
         return None

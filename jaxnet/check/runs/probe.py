@@ -13,13 +13,13 @@ import jax
 import numpy as np
 
 ROWS = 600
-"""Rows that are used for a fit with a kernel, and"""
+"""Rows that are used for a fit with a kernel."""
 
 MANY = 5000
-"""for a linear one in the permutation test."""
+"""Rows that are used for a linear fit in the permutation test."""
 
 SPLITS = 3
-"""How often the rows are halved; each half is a test of the fit to the other."""
+"""How often the rows are halved."""
 
 CLEAR = 3.0
 """Standard deviations of the fits to permuted targets, above which a relation is taken for one."""
@@ -29,14 +29,13 @@ class Probe(NamedTuple):
     """Errors on held-out rows, as a share of those of a constant prediction; 1 is as bad.
 
     classes is how many there are, 0 for numbers; for classes the errors are misclassified rows.
-    chance has the lowest error that any of the two fits reached on targets in random order;
-    relation says by how many standard deviations the fits take more of the targets than of these.
+    relation says by how many standard deviations the fits take more of the targets than of the same
+    in random order.
     """
 
     linear: float
     nonlinear: float
     classes: int
-    chance: float
     relation: float
     table: bool
 
@@ -44,6 +43,17 @@ class Probe(NamedTuple):
     def best(self) -> float:
         """The lower error."""
         return min(self.linear, self.nonlinear)
+
+
+class Split(NamedTuple):
+    """Rows in random order, with columns of mean 0 and variance 1, and the numbers of two halves.
+
+    Each half is a test of the fit to the other.
+    """
+
+    rows: np.ndarray
+    targets: np.ndarray
+    halves: tuple[tuple[np.ndarray, np.ndarray], ...]
 
 
 def as_rows(x: Any) -> np.ndarray | None:
@@ -94,37 +104,42 @@ def probe(x: Any, t: Any) -> Probe | None:
     if len(rows) < 40:
         return _of_table(rows, targets, classes)
     rng = np.random.default_rng(0)
-    linear: list[float] = []
-    nonlinear: list[float] = []
-    chance: list[float] = []
-    relation = _relation_to_columns(rows, targets, classes)
-    for split in range(SPLITS):
-        order = rng.permutation(len(rows))[:ROWS]
-        some, due = _standardised(rows[order]), targets[order]
-        mixed = np.concatenate([due, *(due[rng.permutation(len(due))] for _ in range(3))], axis=1)
-        first, second = np.array_split(np.arange(len(order)), 2)
-        kernels = _kernels(some)
-        if split == 0:
-            relation = max(relation, _relation_to_kernel(kernels[1], due, classes))
-        for kernel, found in zip(kernels, (linear, nonlinear), strict=True):
-            for fit, test in ((first, second), (second, first)):
-                predicted = _ridge(kernel[np.ix_(fit, fit)], kernel[np.ix_(test, fit)], mixed[fit])
-                errors = [
-                    _error(predicted[:, i : i + due.shape[1]], mixed[test, i : i + due.shape[1]],
-                           classes)
-                    for i in range(0, mixed.shape[1], due.shape[1])
-                ]  # fmt: skip
-                found.append(errors[0])
-                chance += errors[1:]
-    lines, curves = float(np.mean(linear)), float(np.mean(nonlinear))
+    splits = [_split(rows, targets, rng) for _ in range(SPLITS)]
+    kernels = [_kernels(split.rows) for split in splits]
+    errors = [
+        [_kernel_error(kernel, split, classes) for kernel in both]
+        for both, split in zip(kernels, splits, strict=True)
+    ]
+    lines, curves = np.mean(errors, axis=0).tolist()
     if classes and curves < 0.8 * lines:
-        lines = min(lines, _logistic_error(some, due, first, second))
-    return Probe(lines, curves, classes, min(chance), relation, False)
+        lines = min(lines, float(np.mean([_logistic_error(split) for split in splits])))
+    relation = max(
+        _relation_to_columns(rows, targets, classes),
+        _relation_to_kernel(kernels[0][1], splits[0].targets, classes),
+    )
+    return Probe(lines, curves, classes, relation, False)
+
+
+def _split(rows: np.ndarray, targets: np.ndarray, rng: np.random.Generator) -> Split:
+    order = rng.permutation(len(rows))[:ROWS]
+    first, second = np.array_split(np.arange(len(order)), 2)
+    return Split(_standardised(rows[order]), targets[order], ((first, second), (second, first)))
+
+
+def _kernel_error(kernel: np.ndarray, split: Split, classes: int) -> float:
+    """The error of a fit with a kernel, the mean over both halves."""
+    errors = []
+    for fit, test in split.halves:
+        predicted = _ridge(kernel[np.ix_(fit, fit)], kernel[np.ix_(test, fit)], split.targets[fit])
+        errors.append(_error(predicted, split.targets[test], classes))
+    return float(np.mean(errors))
 
 
 def _relation_to_columns(rows: np.ndarray, targets: np.ndarray, classes: int) -> float:
     """How much more of the targets a linear fit takes than of permuted ones."""
-    rows, targets = _standardised(rows[:MANY]), targets[:MANY]
+    # The first rows may be all of one kind, so some are drawn.
+    some = np.sort(np.random.default_rng(0).permutation(len(rows))[:MANY])
+    rows, targets = _standardised(rows[some]), targets[some]
     if not 0 < rows.shape[1] <= len(rows) // 4:
         return 0.0
     basis = np.linalg.qr(rows)[0]
@@ -138,29 +153,39 @@ def _relation_to_kernel(kernel: np.ndarray, targets: np.ndarray, classes: int) -
 
 
 def _beyond_chance(taken: Callable[[np.ndarray], np.ndarray], targets: np.ndarray) -> float:
-    """Standard deviations between what is taken of the targets and of 60 permutations."""
+    """Standard deviations between what is taken of the targets and of 60 permutations.
+
+    0 if as much is taken of all of them, up to rounding: then there is nothing to compare.
+    """
     rng, width = np.random.default_rng(1), targets.shape[1]
     mixed = [targets[rng.permutation(len(targets))] for _ in range(60)]
     columns = taken(np.concatenate([targets, *mixed], axis=1)).sum(axis=0)
     own, *by_chance = columns.reshape(-1, width).sum(axis=1)
-    return float((own - np.mean(by_chance)) / max(float(np.std(by_chance)), 1e-300))
+    mean, spread = float(np.mean(by_chance)), float(np.std(by_chance))
+    if spread <= 1e-9 * max(abs(own), abs(mean)):
+        return 0.0
+    return float((own - mean) / spread)
 
 
 def _ranked(targets: np.ndarray, classes: int) -> np.ndarray:
-    """Targets of mean 0; numbers by their ranks, so that a few large ones do not decide."""
+    """Targets of mean 0; numbers by their ranks, so that a few large ones do not decide.
+
+    Equal numbers have one rank: their order among the rows must not count.
+    """
+    from scipy.stats import rankdata  # type: ignore[import-untyped]  # JAX brings SciPy
+
     if not classes:
-        targets = targets.argsort(axis=0).argsort(axis=0) / len(targets)
+        targets = rankdata(targets, axis=0) / len(targets)
     centred: np.ndarray = targets - targets.mean(axis=0)
     return centred
 
 
-def _logistic_error(
-    rows: np.ndarray, targets: np.ndarray, first: np.ndarray, second: np.ndarray
-) -> float:
+def _logistic_error(split: Split) -> float:
     """The error of softmax regression: least squares overlooks a class between two others."""
     from scipy.optimize import minimize  # type: ignore[import-untyped]  # JAX brings SciPy
 
-    design = np.concatenate([rows, np.ones((len(rows), 1))], axis=1)
+    targets = split.targets
+    design = np.concatenate([split.rows, np.ones((len(targets), 1))], axis=1)
     shape = (design.shape[1], targets.shape[1])
 
     def loss(flat: np.ndarray, x: np.ndarray, t: np.ndarray) -> tuple[float, np.ndarray]:
@@ -172,7 +197,7 @@ def _logistic_error(
         return value + 1e-3 * float(flat @ flat), grad.ravel() + 2e-3 * flat
 
     errors = []
-    for fit, test in ((first, second), (second, first)):
+    for fit, test in split.halves:
         start = np.zeros(shape[0] * shape[1])
         data = (design[fit], targets[fit])
         w = minimize(
@@ -225,4 +250,4 @@ def _of_table(rows: np.ndarray, targets: np.ndarray, classes: int) -> Probe | No
     means = np.stack([targets[group == g].mean(axis=0) for g in range(group.max() + 1)])[group]
     spread = ((targets - targets.mean(axis=0)) ** 2).sum()
     linear, saturated = (float(((p - targets) ** 2).sum() / spread) for p in (predicted, means))
-    return Probe(linear, saturated, classes, 0.0, np.inf, True)
+    return Probe(linear, saturated, classes, np.inf, True)

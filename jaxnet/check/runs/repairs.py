@@ -32,11 +32,11 @@ def _mended(lab: Lab, finding: Finding) -> Trial | None:
         case "ascent" if "cosine" in evidence:
             return _stepping(trial, -1.0, finding.leaves)
         case "ascent":
-            return replace(trial, loss=lambda p, x, t: -lab.trial.loss(p, x, t))
+            return replace(trial, loss=lambda p, x, t: -trial.loss(p, x, t))
         case "unscaled_inputs":
-            return _stepping(_standardised(trial, True, False), evidence.get("multiple", 1.0))
+            return _stepping(_standardised(trial, inputs=True), evidence.get("multiple", 1.0))
         case "unscaled_targets":
-            return _standardised(trial, False, True)
+            return _standardised(trial, targets=True)
         case "batch_order":
             return replace(trial, shuffle=True)
         case "detached" if "explained_without_stop" in evidence:
@@ -44,9 +44,8 @@ def _mended(lab: Lab, finding: Finding) -> Trial | None:
         case "label_mismatch" if "loss_of_shuffled_targets" in evidence:
             return _of_one_shape(lab)
         case _ if "explained_from_other_start" in evidence or finding.code in STARTS:
-            starts = (lab.redrawn(seed) for seed in (1, 2))
-            ends = [lab.course(start=f"redrawn {seed}").end for seed in (1, 2)]
-            return replace(trial, params=list(starts)[int(np.argmin(ends))])
+            seed = min((1, 2), key=lambda seed: lab.course(start=f"redrawn {seed}").end)
+            return replace(trial, params=lab.redrawn(seed))
     return None
 
 
@@ -68,7 +67,7 @@ def _stepping(trial: Trial, multiple: float, leaves: Sequence[str] = ()) -> Tria
     return replace(trial, rule=rule, learning_rate=rate, plain=trial.plain and rate is not None)
 
 
-def _standardised(trial: Trial, inputs: bool, targets: bool) -> Trial:
+def _standardised(trial: Trial, *, inputs: bool = False, targets: bool = False) -> Trial:
     x = standardised(trial.x) if inputs else trial.x
     t = standardised(trial.t) if targets else trial.t
     held_out = trial.validation

@@ -1,5 +1,6 @@
 """A softmax or a sigmoid where none belongs: before a loss that has its own, or over the rows."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy as np
 from jaxnet.check.replay import Operation
 from jaxnet.check.report import Finding
 from jaxnet.check.runs.lab import Lab
-from jaxnet.check.runs.look import INPUTS, PARAMS, TARGETS, Look
+from jaxnet.check.runs.look import INPUTS, PARAMS, Look
 
 KEEPS = {
     *("sub", "add", "max", "neg", "abs", "stop_gradient", "reduce_max", "broadcast_in_dim"),
@@ -84,32 +85,44 @@ def squashes(seen: Look) -> list[Squash]:
     for op in seen.replay.operations:
         for i in op.inputs:
             users.setdefault(i, []).append(op)
-    found = []
+    found: list[Squash] = []
     for op in seen.replay.operations:
-        kind = seen.depends[op.outputs[0]]
-        if op.name not in ("exp", "logistic") or kind & TARGETS or kind != PARAMS | INPUTS:
-            continue
-        where = op.frames[0] if op.frames else None
-        if op.name == "logistic":
-            found.append(Squash("sigmoid", op.inputs[0], op.outputs[0], (), where))
-            continue
-        e = op.outputs[0]
-        for user in users.get(e, ()):
-            if user.name == "log1p":
-                found.append(Squash("softplus", op.inputs[0], None, (), where))
-            if user.name == "reduce_sum":
-                sums = _in_other_shapes(user.outputs[0], users)
-                ratios = [
-                    by.outputs[0]
-                    for by in users.get(e, ())
-                    if by.name == "div" and by.inputs[0] == e and by.inputs[1] in sums
-                ]
-                logs = any(by.name == "log" for i in sums for by in users.get(i, ()))
-                if ratios or logs:
-                    gives = ratios[0] if ratios else None
-                    axes = tuple(user.params["axes"])
-                    found.append(Squash("softmax", op.inputs[0], gives, axes, where))
+        if seen.depends[op.outputs[0]] == PARAMS | INPUTS:
+            found += _squashes_by(op, users)
     return found
+
+
+def _squashes_by(op: Operation, users: dict[int, list[Operation]]) -> Iterator[Squash]:
+    """What an exponential is part of, or a sigmoid."""
+    where = op.frames[0] if op.frames else None
+    if op.name == "logistic":
+        yield Squash("sigmoid", op.inputs[0], op.outputs[0], (), where)
+    if op.name != "exp":
+        return
+    for user in users.get(op.outputs[0], ()):
+        if user.name == "log1p":
+            yield Squash("softplus", op.inputs[0], None, (), where)
+        if user.name == "reduce_sum":
+            softmax = _softmax(op, user, users)
+            if softmax is not None:
+                yield softmax
+
+
+def _softmax(op: Operation, user: Operation, users: dict[int, list[Operation]]) -> Squash | None:
+    """The softmax of an exponential and its sum, if they are divided or a logarithm follows."""
+    e, sums = op.outputs[0], _in_other_shapes(user.outputs[0], users)
+    gives = next(
+        (
+            by.outputs[0]
+            for by in users[e]
+            if by.name == "div" and by.inputs[0] == e and by.inputs[1] in sums
+        ),
+        None,
+    )
+    if gives is None and not any(by.name == "log" for i in sums for by in users.get(i, ())):
+        return None
+    where = op.frames[0] if op.frames else None
+    return Squash("softmax", op.inputs[0], gives, tuple(user.params["axes"]), where)
 
 
 def _in_other_shapes(value: int, users: dict[int, list[Operation]]) -> set[int]:

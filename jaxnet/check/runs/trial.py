@@ -224,11 +224,11 @@ def _rate(who: str, learning_rate: Any) -> Any:
         return learning_rate
     number = not isinstance(learning_rate, bool | str) and np.ndim(learning_rate) == 0
     try:
-        rate = float(learning_rate) if number else np.nan
+        rate = float(learning_rate) if number else None
     except (TypeError, ValueError):
-        rate = np.nan
-    if not np.isfinite(rate):
-        error = TypeError if not isinstance(learning_rate, float) else ValueError
+        rate = None
+    if rate is None or not np.isfinite(rate):
+        error = TypeError if rate is None else ValueError
         raise error(
             f"{who}: learning_rate must be a finite number, a schedule (step -> number) or None, "
             f"got {learning_rate!r}"

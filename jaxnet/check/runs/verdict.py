@@ -66,7 +66,7 @@ resort, so that a run whose loss was lost or rose never goes without a finding.
 """
 
 
-HEADLINES = (
+FIRST_ONLY = (
     starts.unconfirmed, model.ends_constant, step.unexplained,
     starts.redrawing_helps_all_steps, model.missing_bias,
 )  # fmt: skip
@@ -86,14 +86,13 @@ def findings(lab: Lab) -> tuple[Finding, ...]:
     from the first fault is not told again.
     """
     found: list[Finding] = []
-    while len(found) < MOST:
-        finding = _first(lab, [f.code for f in found])
-        if finding is None:
-            break
+    while (finding := _first(lab, [f.code for f in found])) is not None:
         if found:
             message = f"With {_listed(f.code for f in found)} mended: {finding.message}"
             finding = replace(finding, message=message)
         found.append(finding)
+        if len(found) == MOST:
+            break
         after = repairs.mended(lab, finding)
         if after is None or not after.affordable(3 * after.steps):
             break
@@ -106,7 +105,7 @@ def findings(lab: Lab) -> tuple[Finding, ...]:
 def _first(lab: Lab, mended: list[str]) -> Finding | None:
     """The first suspect that is guilty; after a repair only what another repair proves."""
     for suspect, below in SUSPECTS:
-        if mended and suspect in HEADLINES:
+        if mended and suspect in FIRST_ONLY:
             continue
         if below < ALWAYS and lab.explained(lab.base) >= below:
             continue
