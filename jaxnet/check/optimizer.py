@@ -140,14 +140,7 @@ def _told(case: Case, mine: Subject, tell: Callable[[str], None]) -> Report:
     findings = _findings(case, gaps, found)
     if found.base is not None:
         notes.append(f"otherwise the rule is that of {found.base.name}: {found.base.difference}")
-    rate, mu = (case.reference.hyper.get(k) for k in ("learning_rate", "momentum"))
-    if findings[0].code == "dampening" and isinstance(rate, float) and isinstance(mu, float):
-        slower = Alteration((), {"learning_rate": rate * (1 - mu)})
-        paths = [case.run(slower, k) for k in range(len(case.problems))]
-        if not any(case.wrong_leaves(k, path).any() for k, path in enumerate(paths)):
-            notes.append(
-                f"the same path is that of the rule with learning_rate = {rate * (1 - mu):.6g}"
-            )
+    notes += _another_rate(case, findings[0])
     if not found.complete:
         notes.append("the search has a limit: not all pairs of alterations were tried")
     title = (
@@ -171,6 +164,28 @@ def _under_a_schedule(case: Case, mine: Subject) -> list[str]:
         where = " (lr_in_buffer): the learning rate is inside of the velocity"
     return [
         f"at a constant learning rate; when it changes, the rule is not {due.entry.name}{where}"
+    ]
+
+
+def _another_rate(case: Case, finding: Finding) -> list[str]:
+    """A note, if the right rule with another learning rate goes the same path.
+
+    An average in Adam that takes g whole makes every step 1 / (1 - b1) times as long, and so does
+    a larger rate: no path can tell the two apart.
+    """
+    rate = case.reference.hyper.get("learning_rate")
+    if finding.code in ("scale", "sign") or not isinstance(rate, float):
+        return []
+    mine, due = case.paths[0], case.due[0]
+    factor = _one_factor(mine[1] - mine[0], due[1] - due[0])
+    if factor is None or factor <= 0 or abs(factor - 1) < LENGTH:
+        return []
+    other = Alteration((), {"learning_rate": float(f"{rate * factor:.6g}")})
+    if any(case.wrong_leaves(k, case.run(other, k)).any() for k in range(len(case.problems))):
+        return []
+    return [
+        f"the same path is that of the right rule with learning_rate = {rate * factor:.6g}, "
+        f"{factor:.6g} times what was given: look at the rate, too"
     ]
 
 
@@ -199,7 +214,8 @@ def _findings(case: Case, gaps: list[Gap], found: Found) -> list[Finding]:
     still = all((path == path[0]).all() for path in case.paths)
     # Two alterations that stop a rule explain nothing.
     if found.alteration is None or (still and len(found.alteration.named) > 1):
-        return [_mismatch(case, k, first, evidence, tuple(np.array(leaves)[wrong]))]
+        apart = tuple(leaf for leaf, off in zip(leaves, wrong, strict=True) if off)
+        return [_mismatch(case, k, first, evidence, apart)]
     names = tuple(leaves[i] for i in found.leaves)
     return [
         Finding(n.code, names, n.message, n.fix, {**evidence, **found.alteration.evidence})

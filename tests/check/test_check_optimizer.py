@@ -253,6 +253,41 @@ def test_a_slower_rate_that_looks_dampened_is_told() -> None:
     assert any("learning_rate = 0.1" in note for note in report.notes)
 
 
+def adam_like(rate: float, weight: float, decay: float = 0.0) -> Any:
+    """Adam, whose average m takes `weight` times the gradient."""
+
+    def begin(params: Any) -> Any:
+        return init(params), init(params), 0
+
+    def one(params: Any, grads: Any, state: Any) -> Any:
+        m, v, t = state
+        t, m = t + 1, {k: 0.9 * m[k] + weight * grads[k] for k in params}
+        v = {k: 0.999 * v[k] + 0.001 * grads[k] ** 2 for k in params}
+        new = {}
+        for k, p in params.items():
+            d = m[k] / (1 - 0.9**t) / (np.sqrt(v[k] / (1 - 0.999**t)) + 1e-8)
+            new[k] = p - rate * (d + decay * p)
+        return new, (m, v, t)
+
+    return begin, one
+
+
+def test_a_larger_rate_that_looks_like_a_sum_is_told() -> None:
+    # In Adam both make every step ten times as long; with a decay beside the step they differ.
+    note = "the right rule with learning_rate = 0.01, 10 times what was given"
+    report = check.optimizer(adam_like(0.01, 0.1), "adam", learning_rate=0.001)
+    assert any(note in said for said in report.notes)
+    rule = adam_like(0.001, 1.0, decay=0.1)
+    report = check.optimizer(rule, "adamw", learning_rate=0.001, weight_decay=0.1)
+    assert report.findings[0].code == "dampening"
+    assert not any("the right rule with" in said for said in report.notes)
+
+
+def test_leaves_are_plain_strings() -> None:
+    report = check.optimizer((init, lambda p, g, s: (p, s)), "gd", learning_rate=0.1)
+    assert [type(leaf) for leaf in report.findings[0].leaves] == [str] * 4
+
+
 def test_a_pair_in_jax_is_said_to_be_one() -> None:
     def mine(params: Any, grads: Any, state: Any) -> Any:
         return jax.tree.map(lambda p, g: jax.numpy.subtract(p, 0.1 * g), params, grads), state
