@@ -183,10 +183,8 @@ def _another_rate(case: Case, finding: Finding) -> list[str]:
     other = Alteration((), {"learning_rate": float(f"{rate * factor:.6g}")})
     if any(case.wrong_leaves(k, case.run(other, k)).any() for k in range(len(case.problems))):
         return []
-    return [
-        f"the same path is that of the right rule with learning_rate = {rate * factor:.6g}, "
-        f"{factor:.6g} times what was given: look at the rate, too"
-    ]
+    same = f"the same path is that of the right rule with learning_rate = {rate * factor:.6g}"
+    return [f"{same}, {factor:.6g} times what was given: look at the rate, too"]
 
 
 def _outside(case: Case) -> Finding:

@@ -283,6 +283,41 @@ def test_a_larger_rate_that_looks_like_a_sum_is_told() -> None:
     assert not any("the right rule with" in said for said in report.notes)
 
 
+def maximum(params: Any, grads: Any, state: Any) -> Any:
+    """Adamax, whose maximum lacks the absolute value."""
+    m, u, t = state
+    t, m = t + 1, {k: 0.9 * m[k] + 0.1 * grads[k] for k in params}
+    u = {k: np.maximum(0.999 * u[k], grads[k]) for k in params}
+    rate = 0.002 / (1 - 0.9**t)
+    return {k: p - rate * m[k] / (u[k] + 1e-8) for k, p in params.items()}, (m, u, t)
+
+
+def signs(b1: float, b2: float, late: bool) -> Any:
+    """Lion, with the mix of the m after it was updated if `late`."""
+
+    def one(params: Any, grads: Any, m: Any) -> Any:
+        new = {k: b2 * m[k] + (1 - b2) * grads[k] for k in params}
+        c = new if late else {k: b1 * m[k] + (1 - b1) * grads[k] for k in params}
+        return {k: p - 0.01 * np.sign(c[k]) for k, p in params.items()}, new
+
+    return init, one
+
+
+@pytest.mark.parametrize(
+    ("rule", "reference", "words"),
+    [
+        ((adam_like(0, 0)[0], maximum), "adamax", "Take the absolute value"),
+        (signs(0.99, 0.9, late=False), "lion", "b2 to the average m that is kept"),
+        (signs(0.9, 0.99, late=True), "lion", "The step is the sign of m itself"),
+    ],
+)
+def test_a_fault_is_told_in_the_words_of_its_rule(rule: Any, reference: str, words: str) -> None:
+    rate = {"adamax": {"learning_rate": 0.002}, "lion": {"learning_rate": 0.01, "weight_decay": 0}}
+    report = check.optimizer(rule, reference, **rate[reference])
+    assert words in report.findings[0].message + report.findings[0].fix
+    assert "square" not in str(report).lower()
+
+
 def test_leaves_are_plain_strings() -> None:
     report = check.optimizer((init, lambda p, g, s: (p, s)), "gd", learning_rate=0.1)
     assert [type(leaf) for leaf in report.findings[0].leaves] == [str] * 4
