@@ -137,6 +137,11 @@ def test_two_faults_are_both_named() -> None:
         ((init, step), "adamm", {}, "did you mean adam"),
         ((init, step), "adam", {}, "adam needs learning_rate"),
         ((init, step), "adam", {"learning_rate": 0.1, "wd": 1.0}, "no hyperparameter wd"),
+        ((init, step), "momentum", {"lr": 0.1}, r"\(did you mean learning_rate\?\)"),
+        ((init, step), "adam", {"betas": (0.9, 0.99)}, r"\(did you mean b1 and b2\?\)"),
+        ((init, step), "rmsprop", {"rho": 0.9}, r"\(did you mean decay\?\)"),
+        ((init, step), "adadelta", {"decay": 0.9}, r"\(did you mean rho\?\)"),
+        (optax.adam, "adam", {}, r'check.optimizer\(rule, "adam", learning_rate=0.01\)'),
         ((init, step), "aw_sgd", {"learning_rate": 0.1, "examples": 8}, "which examples to draw"),
         ((init, step), "noisy_sgd", {"learning_rate": 0.1}, "eta=0.0"),
         ((init, lambda p, g, s: p["nothing"]), "gd", {"learning_rate": 0.1}, "KeyError: 'nothing'"),
@@ -312,8 +317,10 @@ def signs(b1: float, b2: float, late: bool) -> Any:
     ],
 )
 def test_a_fault_is_told_in_the_words_of_its_rule(rule: Any, reference: str, words: str) -> None:
-    rate = {"adamax": {"learning_rate": 0.002}, "lion": {"learning_rate": 0.01, "weight_decay": 0}}
-    report = check.optimizer(rule, reference, **rate[reference])
+    hyper: dict[str, Any] = {"learning_rate": 0.002}
+    if reference == "lion":
+        hyper = {"learning_rate": 0.01, "weight_decay": 0.0}
+    report = check.optimizer(rule, reference, **hyper)
     assert words in report.findings[0].message + report.findings[0].fix
     assert "square" not in str(report).lower()
 
@@ -339,8 +346,36 @@ def test_an_argument_that_a_class_of_torch_lacks_is_an_error() -> None:
 
 
 def test_what_is_no_rule_is_a_type_error() -> None:
-    with pytest.raises(TypeError, match="pair"):
-        check.optimizer(3, "adam", learning_rate=0.1)
+    for rule, words in (
+        (3, "pair"),
+        (step, r"rule is one function, step: pass a pair, \(init, step\)"),
+        (jax.jit(step), "rule is one function, step"),
+        (Keeps().step, "rule is one function, step"),
+        (optax.adam, r"rule is the function adam of optax: call it, optax.adam\(...\)"),
+    ):
+        with pytest.raises(TypeError, match=words):
+            check.optimizer(rule, "adam", learning_rate=0.1)
+
+
+def test_torch_is_told_what_to_pass_and_to_write() -> None:
+    torch = pytest.importorskip("torch")
+    made = torch.optim.SGD([torch.zeros(3, requires_grad=True)], lr=0.1)
+    with pytest.raises(TypeError, match=r"an instance of SGD, .* pass the class, SGD, or"):
+        check.optimizer(made, "gd", learning_rate=0.1)
+
+    class Recorded(torch.optim.SGD):  # type: ignore[misc, name-defined]
+        def step(self, closure: Any = None) -> None:
+            for p in self.param_groups[0]["params"]:
+                p -= 0.1 * p.grad
+
+    class Wrong(torch.optim.SGD):  # type: ignore[misc, name-defined]
+        def step(self, closure: Any = None) -> None:
+            raise KeyError("rate")
+
+    with pytest.raises(ValueError, match=r"@torch.no_grad\(\) above def step"):
+        check.optimizer(Recorded, "gd", learning_rate=0.1)
+    with pytest.raises(ValueError, match="must change every p in place"):
+        check.optimizer(Wrong, "gd", learning_rate=0.1)
 
 
 FILE = """
