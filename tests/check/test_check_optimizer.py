@@ -20,6 +20,7 @@ from jaxnet.check.rules.reference import Reference
 from .planted_optimizers.problem import Planted
 from .planted_optimizers.score import headline, planted
 
+README = Path(__file__).parents[2] / "README.md"
 ALL = planted()
 FAULTS = [p for p in ALL if p.code]
 RIGHT = [p for p in ALL if not p.code]
@@ -50,6 +51,8 @@ def test_there_are_faults_of_every_code_and_rule() -> None:
         "lr_in_buffer", "betas_swapped", "momentum_sign", "state_reset", "state_shared",
         "wrong_accumulator", "initial_accumulator", "order", "mismatch",
     }  # fmt: skip
+    section = README.read_text().partition("## The optimizer doctor")[2].partition("\n## ")[0]
+    assert {code for code in codes if f"`{code}`" not in section} == set()
     assert set(EQUATIONS) <= {p.reference for p in ALL}
 
 
