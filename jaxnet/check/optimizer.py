@@ -14,7 +14,7 @@ from jaxnet.check.rules.diagnosis import Found, dialect, search
 from jaxnet.check.rules.dialects import Dialect, equals
 from jaxnet.check.rules.equations import EQUATIONS
 from jaxnet.check.rules.forms import Order
-from jaxnet.check.rules.mismatch import Parting, mismatch
+from jaxnet.check.rules.mismatch import LENGTH, Parting, mismatch, one_factor
 from jaxnet.check.rules.pairs import EXCHANGED, ORDERS
 from jaxnet.check.rules.problems import closed_problem, problems, varied_problem
 from jaxnet.check.rules.reference import Reference
@@ -172,26 +172,13 @@ def _wrong(case: Case, gaps: list[Gap], found: Found, notes: list[str]) -> Repor
             *notes,
             f"otherwise the rule is that of {found.base.name}: {found.base.difference}",
         ]
-    if findings[0].code == "dampening":
-        notes = [*notes, *_as_a_slower_one(case)]
+    notes = [*notes, *_another_rate(case, findings[0])]
     if not found.complete:
         notes = [*notes, "the search has a limit: not all pairs of alterations were tried"]
     parts = f"it parts on {sum(g.any for g in gaps)} of {len(gaps)} problems"
     return _report(
         case, gaps, f"the rule is not {case.reference.entry.name}: {parts}", findings, notes
     )
-
-
-def _as_a_slower_one(case: Case) -> list[str]:
-    """A note, if a dampened momentum is one of a smaller learning rate."""
-    rate, mu = (case.reference.hyper.get(k) for k in ("learning_rate", "momentum"))
-    if not isinstance(rate, float) or not isinstance(mu, float):
-        return []
-    slower = Alteration((), {"learning_rate": rate * (1 - mu)})
-    paths = [case.run(slower, k) for k in range(len(case.problems))]
-    if any(case.wrong_leaves(k, path).any() for k, path in enumerate(paths)):
-        return []
-    return [f"the same path is that of the rule with learning_rate = {rate * (1 - mu):.6g}"]
 
 
 def _under_a_schedule(case: Case, mine: Subject) -> list[str]:
@@ -210,6 +197,26 @@ def _under_a_schedule(case: Case, mine: Subject) -> list[str]:
     return [
         f"at a constant learning rate; when it changes, the rule is not {due.entry.name}{where}"
     ]
+
+
+def _another_rate(case: Case, finding: Finding) -> list[str]:
+    """A note, if the right rule with another learning rate goes the same path.
+
+    An average in Adam that takes g whole makes every step 1 / (1 - b1) times as long, and so does
+    a larger rate: no path can tell the two apart.
+    """
+    rate = case.reference.hyper.get("learning_rate")
+    if finding.code in ("scale", "sign") or not isinstance(rate, float):
+        return []
+    mine, due = case.paths[0], case.due[0]
+    factor = one_factor(mine[1] - mine[0], due[1] - due[0])
+    if factor is None or factor <= 0 or abs(factor - 1) < LENGTH:
+        return []
+    other = Alteration((), {"learning_rate": float(f"{rate * factor:.6g}")})
+    if any(case.wrong_leaves(k, case.run(other, k)).any() for k in range(len(case.problems))):
+        return []
+    same = f"the same path is that of the right rule with learning_rate = {rate * factor:.6g}"
+    return [f"{same}, {factor:.6g} times what was given: look at the rate, too"]
 
 
 def _outside(case: Case) -> Finding:
@@ -236,7 +243,8 @@ def _findings(case: Case, gaps: list[Gap], found: Found) -> list[Finding]:
     still = all((path == path[0]).all() for path in case.paths)
     # Two alterations that stop a rule explain nothing.
     if found.alteration is None or (still and len(found.alteration.named) > 1):
-        return [mismatch(Parting(case, k, first, evidence, tuple(np.array(leaves)[wrong])))]
+        apart = tuple(leaf for leaf, off in zip(leaves, wrong, strict=True) if off)
+        return [mismatch(Parting(case, k, first, evidence, apart))]
     names = tuple(leaves[i] for i in found.leaves)
     return [
         Finding(n.code, names, n.message, n.fix, {**evidence, **found.alteration.evidence})

@@ -20,6 +20,7 @@ from jaxnet.check.rules.reference import Reference
 from .planted_optimizers.problem import Planted
 from .planted_optimizers.score import headline, planted
 
+README = Path(__file__).parents[2] / "README.md"
 ALL = planted()
 FAULTS = [p for p in ALL if p.code]
 RIGHT = [p for p in ALL if not p.code]
@@ -50,6 +51,8 @@ def test_there_are_faults_of_every_code_and_rule() -> None:
         "lr_in_buffer", "betas_swapped", "momentum_sign", "state_reset", "state_shared",
         "wrong_accumulator", "initial_accumulator", "order", "mismatch",
     }  # fmt: skip
+    section = README.read_text().partition("## The optimizer doctor")[2].partition("\n## ")[0]
+    assert {code for code in codes if f"`{code}`" not in section} == set()
     assert set(EQUATIONS) <= {p.reference for p in ALL}
 
 
@@ -137,6 +140,11 @@ def test_two_faults_are_both_named() -> None:
         ((init, step), "adamm", {}, "did you mean adam"),
         ((init, step), "adam", {}, "adam needs learning_rate"),
         ((init, step), "adam", {"learning_rate": 0.1, "wd": 1.0}, "no hyperparameter wd"),
+        ((init, step), "momentum", {"lr": 0.1}, r"\(did you mean learning_rate\?\)"),
+        ((init, step), "adam", {"betas": (0.9, 0.99)}, r"\(did you mean b1 and b2\?\)"),
+        ((init, step), "rmsprop", {"rho": 0.9}, r"\(did you mean decay\?\)"),
+        ((init, step), "adadelta", {"decay": 0.9}, r"\(did you mean rho\?\)"),
+        (optax.adam, "adam", {}, r'check.optimizer\(rule, "adam", learning_rate=0.01\)'),
         ((init, step), "aw_sgd", {"learning_rate": 0.1, "examples": 8}, "which examples to draw"),
         ((init, step), "noisy_sgd", {"learning_rate": 0.1}, "eta=0.0"),
         ((init, lambda p, g, s: p["nothing"]), "gd", {"learning_rate": 0.1}, "KeyError: 'nothing'"),
@@ -253,6 +261,78 @@ def test_a_slower_rate_that_looks_dampened_is_told() -> None:
     assert any("learning_rate = 0.1" in note for note in report.notes)
 
 
+def adam_like(rate: float, weight: float, decay: float = 0.0) -> Any:
+    """Adam, whose average m takes `weight` times the gradient."""
+
+    def begin(params: Any) -> Any:
+        return init(params), init(params), 0
+
+    def one(params: Any, grads: Any, state: Any) -> Any:
+        m, v, t = state
+        t, m = t + 1, {k: 0.9 * m[k] + weight * grads[k] for k in params}
+        v = {k: 0.999 * v[k] + 0.001 * grads[k] ** 2 for k in params}
+        new = {}
+        for k, p in params.items():
+            d = m[k] / (1 - 0.9**t) / (np.sqrt(v[k] / (1 - 0.999**t)) + 1e-8)
+            new[k] = p - rate * (d + decay * p)
+        return new, (m, v, t)
+
+    return begin, one
+
+
+def test_a_larger_rate_that_looks_like_a_sum_is_told() -> None:
+    # In Adam both make every step ten times as long; with a decay beside the step they differ.
+    note = "the right rule with learning_rate = 0.01, 10 times what was given"
+    report = check.optimizer(adam_like(0.01, 0.1), "adam", learning_rate=0.001)
+    assert any(note in said for said in report.notes)
+    rule = adam_like(0.001, 1.0, decay=0.1)
+    report = check.optimizer(rule, "adamw", learning_rate=0.001, weight_decay=0.1)
+    assert report.findings[0].code == "dampening"
+    assert not any("the right rule with" in said for said in report.notes)
+
+
+def maximum(params: Any, grads: Any, state: Any) -> Any:
+    """Adamax, whose maximum lacks the absolute value."""
+    m, u, t = state
+    t, m = t + 1, {k: 0.9 * m[k] + 0.1 * grads[k] for k in params}
+    u = {k: np.maximum(0.999 * u[k], grads[k]) for k in params}
+    rate = 0.002 / (1 - 0.9**t)
+    return {k: p - rate * m[k] / (u[k] + 1e-8) for k, p in params.items()}, (m, u, t)
+
+
+def signs(b1: float, b2: float, late: bool) -> Any:
+    """Lion, with the mix of the m after it was updated if `late`."""
+
+    def one(params: Any, grads: Any, m: Any) -> Any:
+        new = {k: b2 * m[k] + (1 - b2) * grads[k] for k in params}
+        c = new if late else {k: b1 * m[k] + (1 - b1) * grads[k] for k in params}
+        return {k: p - 0.01 * np.sign(c[k]) for k, p in params.items()}, new
+
+    return init, one
+
+
+@pytest.mark.parametrize(
+    ("rule", "reference", "words"),
+    [
+        ((adam_like(0, 0)[0], maximum), "adamax", "Take the absolute value"),
+        (signs(0.99, 0.9, late=False), "lion", "b2 to the average m that is kept"),
+        (signs(0.9, 0.99, late=True), "lion", "The step is the sign of m itself"),
+    ],
+)
+def test_a_fault_is_told_in_the_words_of_its_rule(rule: Any, reference: str, words: str) -> None:
+    hyper: dict[str, Any] = {"learning_rate": 0.002}
+    if reference == "lion":
+        hyper = {"learning_rate": 0.01, "weight_decay": 0.0}
+    report = check.optimizer(rule, reference, **hyper)
+    assert words in report.findings[0].message + report.findings[0].fix
+    assert "square" not in str(report).lower()
+
+
+def test_leaves_are_plain_strings() -> None:
+    report = check.optimizer((init, lambda p, g, s: (p, s)), "gd", learning_rate=0.1)
+    assert [type(leaf) for leaf in report.findings[0].leaves] == [str] * 4
+
+
 def test_a_pair_in_jax_is_said_to_be_one() -> None:
     def mine(params: Any, grads: Any, state: Any) -> Any:
         return jax.tree.map(lambda p, g: jax.numpy.subtract(p, 0.1 * g), params, grads), state
@@ -269,8 +349,36 @@ def test_an_argument_that_a_class_of_torch_lacks_is_an_error() -> None:
 
 
 def test_what_is_no_rule_is_a_type_error() -> None:
-    with pytest.raises(TypeError, match="pair"):
-        check.optimizer(3, "adam", learning_rate=0.1)
+    for rule, words in (
+        (3, "pair"),
+        (step, r"rule is one function, step: pass a pair, \(init, step\)"),
+        (jax.jit(step), "rule is one function, step"),
+        (Keeps().step, "rule is one function, step"),
+        (optax.adam, r"rule is the function adam of optax: call it, optax.adam\(...\)"),
+    ):
+        with pytest.raises(TypeError, match=words):
+            check.optimizer(rule, "adam", learning_rate=0.1)
+
+
+def test_torch_is_told_what_to_pass_and_to_write() -> None:
+    torch = pytest.importorskip("torch")
+    made = torch.optim.SGD([torch.zeros(3, requires_grad=True)], lr=0.1)
+    with pytest.raises(TypeError, match=r"an instance of SGD, .* pass the class, SGD, or"):
+        check.optimizer(made, "gd", learning_rate=0.1)
+
+    class Recorded(torch.optim.SGD):  # type: ignore[misc, name-defined]
+        def step(self, closure: Any = None) -> None:
+            for p in self.param_groups[0]["params"]:
+                p -= 0.1 * p.grad
+
+    class Wrong(torch.optim.SGD):  # type: ignore[misc, name-defined]
+        def step(self, closure: Any = None) -> None:
+            raise KeyError("rate")
+
+    with pytest.raises(ValueError, match=r"@torch.no_grad\(\) above def step"):
+        check.optimizer(Recorded, "gd", learning_rate=0.1)
+    with pytest.raises(ValueError, match="must change every p in place"):
+        check.optimizer(Wrong, "gd", learning_rate=0.1)
 
 
 FILE = """

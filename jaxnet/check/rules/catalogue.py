@@ -5,6 +5,7 @@ from jaxnet.check.rules.names_accumulator import ACCUMULATORS
 from jaxnet.check.rules.names_correction import CORRECTIONS
 from jaxnet.check.rules.names_decay import DECAYS
 from jaxnet.check.rules.names_momentum import MOMENTA
+from jaxnet.check.rules.names_of_rules import OF_RULES
 from jaxnet.check.rules.names_root import ROOTS
 from jaxnet.check.rules.names_state import STATES
 from jaxnet.check.rules.names_step import SIGNS
@@ -45,7 +46,8 @@ SCALES = ("trust_absent", "coefficient_absent", "parameter_scale_absent", "facto
 def named_alteration(name: str, rule: str) -> Named:
     """The name of an alteration."""
     kind, _, part = name.partition(":")
-    found = CATALOGUE.get(name) or (CATALOGUE.get(f"{kind}:") if part else None)
+    found = OF_RULES.get((rule, name)) or CATALOGUE.get(name)
+    found = found or (CATALOGUE.get(f"{kind}:") if part else None)
     found = found or CATALOGUE.get(kind)
     for family in ("decayed", "started"):
         if found is None and kind.startswith(f"{family}_"):
@@ -59,8 +61,8 @@ def named_alteration(name: str, rule: str) -> Named:
             code = "scale"
         return Named(
             code,
-            f"The rule is {rule} with one thing else: {words}{f' ({part})' if part else ''}. Its "
-            "equations do not have that.",
+            f"The rule is {rule} but for one thing, which its equations do not have: "
+            f'"{words}{f" ({part})" if part else ""}".',
             f"Compare with the equations: jaxnet zoo {rule}.",
         )
     told = part or "the accumulator"

@@ -43,7 +43,7 @@ class Parting:
     @cached_property
     def factors(self) -> list[float]:
         """The factor of every step; empty if not every one has the due direction."""
-        found = [_one_factor(m, d) for m, d in zip(self.mine, self.due, strict=True)]
+        found = [one_factor(m, d) for m, d in zip(self.mine, self.due, strict=True)]
         known = [c for c in found if c is not None]
         return known if len(known) == len(found) else []
 
@@ -105,7 +105,7 @@ def _leaf_factors(p: Parting) -> dict[str, float]:
     ends = np.cumsum(p.case.sizes)[:-1]
     parts = (np.split(steps, ends, axis=1) for steps in (p.mine, p.due))
     found = {
-        leaf: _one_factor(m.ravel(), d.ravel())
+        leaf: one_factor(m.ravel(), d.ravel())
         for leaf, m, d in zip(p.case.leaves, *parts, strict=True)
     }
     factors = {leaf: c for leaf, c in found.items() if c}
@@ -164,7 +164,8 @@ def _unknown(p: Parting) -> Finding:
     )
 
 
-def _one_factor(mine: np.ndarray, due: np.ndarray) -> float | None:
+def one_factor(mine: np.ndarray, due: np.ndarray) -> float | None:
+    """C if mine is c times what is due, entry by entry."""
     some = np.abs(due) > 1e-3 * np.abs(due).max(initial=0)
     if not some.any() or not np.isfinite(mine).all():
         return None

@@ -1,7 +1,8 @@
 """The rule that is due: the zoo's own, with the hyperparameters given."""
 
+import difflib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -13,6 +14,7 @@ import optax
 from jaxnet.check.rules.alteration import Equations, Options, State
 from jaxnet.check.rules.forms import Form, extra_of
 from jaxnet.check.rules.problems import MIXED, NEARLY_SQUARE, Problem
+from jaxnet.check.rules.torch_classes import TORCH_NAMES
 from jaxnet.optim.gradient_descent import gd
 from jaxnet.optim.zoo import Entry, named
 
@@ -149,7 +151,8 @@ def _check(entry: Entry, given: dict[str, Any]) -> None:
     unknown = sorted(set(given) - set(parameters))
     if unknown:
         raise ValueError(
-            f"{name} has no hyperparameter {', '.join(unknown)}; it has {', '.join(parameters)}"
+            f"{name} has no hyperparameter {', '.join(unknown)}{_meant(unknown, parameters)}; it "
+            f"has {', '.join(parameters)}"
         )
     missing = [k for k, p in parameters.items() if p.default is p.empty and k not in given]
     if "key" in missing:
@@ -159,7 +162,11 @@ def _check(entry: Entry, given: dict[str, Any]) -> None:
             f"the key that it draws from, key=jax.random.key(...){more}"
         )
     if missing:
-        raise ValueError(f"{name} needs {', '.join(missing)}: pass what your rule uses")
+        ask = ", ".join(f"{k}={'0.01' if k in FLOATS else '...'}" for k in missing)
+        raise ValueError(
+            f"{name} needs {', '.join(missing)}: pass what your rule uses, "
+            f'check.optimizer(rule, "{name}", {ask})'
+        )
     for k, value in given.items():
         if isinstance(value, int) and not isinstance(value, bool) and k in FLOATS:
             given[k] = float(value)
@@ -168,6 +175,17 @@ def _check(entry: Entry, given: dict[str, Any]) -> None:
         ):
             given[k] = float(value)
     entry.factory(**given)
+
+
+def _meant(unknown: list[str], known: Collection[str]) -> str:
+    """Which hyperparameters may be meant by names that the rule does not have."""
+    found: list[str] = []
+    for name in unknown:
+        same = [k for k in known if name in TORCH_NAMES.get(k, ())]
+        if name == "betas" and "b1" in known and "b2" in known:
+            same = ["b1 and b2"]
+        found += same or difflib.get_close_matches(name, known, n=1)
+    return f" (did you mean {', '.join(dict.fromkeys(found))}?)" if found else ""
 
 
 FLOATING = (np.float32, np.float64)

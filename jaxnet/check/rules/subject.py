@@ -104,11 +104,19 @@ def subject(
         raise TypeError(turned)
     if broken:
         raise ValueError(f"the rule could not be run: {broken[0]}")
+    called = (
+        "Its step is called as step(params, grads, state) and must return (params, state) with "
+        "params of the structure given: a dict, a list or one array, whatever its names and "
+        "shapes are"
+    )
+    if callable(rule):
+        called = (
+            "It is made as rule(params, ...), a class or function of torch; its step() is called "
+            "with p.grad set and must change every p in place, under torch.no_grad()"
+        )
     first = [f"{form.split(',')[0]}: {error}" for error, form in errors.items()][:3]
     raise ValueError(
-        "the rule could not be run. Its step is called as step(params, grads, state) and must "
-        "return (params, state) with params of the structure given: a dict, a list or one array, "
-        "whatever its names and shapes are. It was tried on\n  " + "\n  ".join(first)
+        f"the rule could not be run. {called}. It was tried on\n  " + "\n  ".join(first)
     )
 
 
@@ -145,6 +153,7 @@ def _runs(
             stepper = pair(both[0], both[1], Form("dict", named), np.array)
             yield f"a dict of {', '.join(named)}, of {{library}}", named, stepper
         return
+    _refuse(rule)
     if callable(rule) and "torch" in sys.modules:
         run = of_torch(rule, hyper, asked)
         yield "parameters of different shapes", mixed, run
@@ -155,6 +164,34 @@ def _runs(
         "step(params, grads, state) -> (params, state), or a class of torch.optim (with torch "
         f"imported), got {rule!r}"
     )
+
+
+def _refuse(rule: Any) -> None:
+    """Raise a TypeError that says what to pass for what is nearly a rule."""
+    name = getattr(rule, "__name__", "rule")
+    if hasattr(rule, "param_groups") and not isinstance(rule, type):
+        name = type(rule).__name__
+        raise TypeError(
+            f"rule is an instance of {name}, which has its parameters already: pass the class, "
+            f"{name}, or a function that makes one, lambda params: {name}(params, ...)"
+        )
+    if getattr(rule, "__module__", "").partition(".")[0] == "optax":
+        raise TypeError(
+            f"rule is the function {name} of optax: call it, optax.{name}(...) with your "
+            "hyperparameters, and pass what it returns"
+        )
+    plain = inspect.unwrap(rule) if callable(rule) else rule
+    if not (inspect.isfunction(plain) or inspect.ismethod(plain)):
+        return
+    parameters = inspect.signature(plain).parameters.values()
+    places = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    if len([p for p in places if p.default is p.empty]) > 1:
+        raise TypeError(
+            f"rule is one function, {name}: pass a pair, (init, {name}), with init(params) -> "
+            f"state and {name}(params, grads, state) -> (params, state). A rule that remembers "
+            "nothing has init = lambda params: (). One that makes an optimizer of torch takes the "
+            "parameters alone"
+        )
 
 
 def _optax(rule: Any, form: Form) -> Stepper:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxnet.check.rules.forms import Ran, Stepper, row
+from jaxnet.check.rules.forms import Broken, Ran, Stepper, row
 from jaxnet.check.rules.problems import Problem
 
 TORCH_NAMES = {
@@ -61,11 +61,23 @@ def of_torch(rule: Any, hyper: Mapping[str, Any], asked: Mapping[str, Any]) -> S
             elif problem.rates:
                 for group, rate in zip(optimizer.param_groups, rates, strict=True):
                     group["lr"] = rate * problem.rate(t)
-            optimizer.step()
+            _stepped(optimizer)
             path.append(row([p.detach().numpy().copy() for p in params]))
         return Ran(np.array(path), np.float64, "PyTorch")
 
     return Stepper(call, varied=not callable(schedule), words=words)
+
+
+def _stepped(optimizer: Any) -> None:
+    try:
+        optimizer.step()
+    except RuntimeError as error:
+        if "requires grad" in str(error):
+            raise Broken(
+                "step changes parameters in place while torch records their gradient: write "
+                "@torch.no_grad() above def step, or change p.data"
+            ) from error
+        raise
 
 
 def _torch_arguments(
