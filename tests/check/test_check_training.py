@@ -481,3 +481,36 @@ def test_the_programs_of_a_large_model_fit_into_four_gradients() -> None:
     assert size(program(run, run.loss), *data, None, 1.0, 5, None) < 4 * one
     start = np.zeros(run.size, np.float32)
     assert size(partial(lanczos, run.loss, 16, False), *data, start) < 4 * one
+
+
+@pytest.mark.parametrize("strength", [0.1, 1.0])
+def test_a_penalty_is_taken_apart_from_the_loss(strength: float) -> None:
+    x, t = scaled("iris")
+
+    def loss(p: Any, x: Any, t: Any) -> Any:
+        penalty = sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(p))
+        return classify()(p, x, t) + strength * penalty
+
+    params = dense(0, 4, 8, 3)
+    report = check.training(loss, params, (x, t), learning_rate=0.05, steps=150)
+    assert "terms of the parameters alone" in str(report)
+    assert report.data["lowest_loss"] == pytest.approx(0, abs=1e-3)
+    assert report.data["constant_loss"] == pytest.approx(np.log(3), rel=1e-3)
+    if strength < 1:
+        assert report.ok, report
+    else:
+        assert "penalty" in report.findings[0].fix, report
+
+
+def test_a_parameter_that_scales_the_errors_is_no_penalty() -> None:
+    def loss(p: Any, x: Any, t: Any) -> Any:
+        log_variance = 2 * p["s"]
+        errors = jnp.mean((x @ p["w"] - t) ** 2)
+        return jnp.exp(-log_variance) * errors + log_variance + jnp.sum(p["w"] ** 2)
+
+    x = np.random.default_rng(0).normal(size=(20, 2)).astype(np.float32)
+    params = {"w": jnp.ones(2), "s": jnp.ones(())}
+    whole = trial(loss, params, (x, x[:, 0]), None, 0.1, None, None, 10, None, True, None)
+    seen = look(whole, whole.params)
+    assert seen is not None
+    assert not seen.penalties
