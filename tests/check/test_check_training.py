@@ -12,7 +12,7 @@ import optax
 import pytest
 
 from jaxnet import check, layers, models, optim, train
-from jaxnet.check.runs import lab, verdict
+from jaxnet.check.runs import lab, starts, verdict
 from jaxnet.check.runs.curvature import curvature, lanczos
 from jaxnet.check.runs.history import program
 from jaxnet.check.runs.look import look
@@ -514,3 +514,23 @@ def test_a_parameter_that_scales_the_errors_is_no_penalty() -> None:
     seen = look(whole, whole.params)
     assert seen is not None
     assert not seen.penalties
+
+
+def test_units_that_die_during_the_run_are_told() -> None:
+    x, t = scaled("iris")
+
+    def down(grads: Any) -> Any:
+        return jax.tree.map(
+            lambda g: -jnp.ones_like(g) if g.ndim == 1 else jnp.zeros_like(g), grads
+        )
+
+    params, loss = dense(0, 4, 8, 3), classify(jax.nn.relu)
+    for steps, dead in ((1, False), (20, True)):
+        whole = trial(loss, params, (x, t), None, 0.1 if steps == 1 else 1.0, None, down, steps,
+                      None, True, None)  # fmt: skip
+        found = starts.died(lab.Lab(whole))
+        assert (found is not None) == dead
+        if found is not None:
+            assert found.code == "dead_units"
+            assert "and 100 % at the end" in found.message
+            assert "smaller step" in found.fix

@@ -106,6 +106,11 @@ class Lab:
         return look(self.trial, self.trial.params)
 
     @cached_property
+    def there(self) -> Look | None:
+        """The loss at the end of the run, looked into."""
+        return look(self.trial, self.base.params)
+
+    @cached_property
     def elsewhere(self) -> Look | None:
         """The same at random parameters, where nothing is symmetric, dead or zero."""
         return look(self.trial, self.anywhere(1))
