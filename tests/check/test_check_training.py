@@ -177,6 +177,11 @@ def test_assert_trains() -> None:
             "a direction needs a number",
         ),
         ({"loss": lambda w, x, t: x @ w - t}, ValueError, "must give one number"),
+        ({"loss": lambda w, x, t: w["v"].sum()}, TypeError, "your loss raised TypeError: "),
+        ({"loss": lambda w, x: w.sum()}, TypeError, "your loss raised TypeError: "),
+        ({"loss": models.mlp([3, 1])}, TypeError, r"got a Model; pass lambda params, x, t"),
+        ({"batch": ([[1.0, 2.0, 3.0]] * 5, [1.0] * 5)}, ValueError, r"with np\.array"),
+        ({"batch": (np.ones((5, 3)), np.array(list("abcab")))}, TypeError, "must hold numbers"),
     ],
 )
 def test_bad_arguments(change: dict[str, Any], error: type[Exception], said: str) -> None:
@@ -534,3 +539,25 @@ def test_units_that_die_during_the_run_are_told() -> None:
             assert found.code == "dead_units"
             assert "and 100 % at the end" in found.message
             assert "smaller step" in found.fix
+
+
+def test_what_is_wrong_with_the_data_and_the_rate_is_said() -> None:
+    loss, w, (x, t) = squares()
+    constant = x.at[:, 0].set(jnp.nan)
+    (finding,) = check.training(loss, w, (constant, t), learning_rate=1e-4, steps=5).findings
+    assert "in column 0 (" in finding.message
+    assert "divided by its standard deviation" in finding.fix
+    (finding, *_) = check.training(loss, w, (x, t), learning_rate=-1e-3, steps=5).findings
+    assert finding.fix == "The learning rate, -0.001, is negative: give 0.001."
+
+
+def test_the_command_tells_of_names_in_lower_case_and_of_a_wrong_make(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(FILE.format(rate=0.5).replace("LEARNING_RATE", "learning_rate"))
+    assert main(["doctor", str(file)]) == 0
+    assert "learning_rate is not read; write LEARNING_RATE" in capsys.readouterr().err
+    file.write_text(FILE.format(rate=0.5).replace("return jnp.zeros(1), (x", "return x, 1, (x"))
+    assert main(["doctor", str(file)]) == 2
+    assert "write `return params, (x, t)`" in capsys.readouterr().err
