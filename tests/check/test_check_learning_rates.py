@@ -80,7 +80,8 @@ def test_the_picture_marks_the_suggestions() -> None:
 
 
 def test_what_the_range_test_cannot_begin_with() -> None:
-    for optimizer in ("adam", optax.adam(0.1)):
+    wrong: tuple[Any, ...] = ("adam", optax.adam(0.1))
+    for optimizer in wrong:
         with pytest.raises(TypeError, match=r"such as optax\.adam without its brackets"):
             check.learning_rate_range(loss, jnp.zeros(1), (X, T), optimizer=optimizer)
     with pytest.raises(ValueError, match="not finite at the start"):
