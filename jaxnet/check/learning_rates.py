@@ -105,7 +105,9 @@ def learning_rate_range(
         A `LearningRateRange`; `jaxnet.plot.learning_rate_range` draws it.
 
     Raises:
-        ValueError: Not 0 < start < end, or fewer than 10 steps, or what `check.training` refuses.
+        TypeError: optimizer is no function of the learning rate, or what `check.training` refuses.
+        ValueError: Not 0 < start < end, or fewer than 10 steps, or a loss that is not finite at the
+            start, or what `check.training` refuses.
 
     Source: Smith 2017, Cyclical learning rates; the suggestions follow fastai.
     """
@@ -117,6 +119,11 @@ def learning_rate_range(
         raise ValueError(f"learning_rate_range: steps must be an integer >= 10, got {steps!r}")
     rates = np.geomspace(start, end, steps)
     schedule = jnp.asarray(rates)
+    if not callable(optimizer) or hasattr(optimizer, "update"):
+        raise TypeError(
+            "learning_rate_range: optimizer must be a function of the learning rate, such as "
+            f"optax.adam without its brackets, got {optimizer!r}"
+        )
     rule = optimizer(lambda count: schedule[count])
     whole = trial(
         loss, params, batch, None, None, rule, None, steps, batch_size, True, None,
@@ -143,6 +150,11 @@ def learning_rate_range(
         return jax.lax.scan(step, (params, whole.rule.init(params)), rows, length=steps)[1]
 
     losses = np.asarray(sweep(whole.params), np.float64)
+    if not np.isfinite(losses[0]):
+        raise ValueError(
+            f"learning_rate_range: the loss is not finite at the start, {losses[0]:g}, before any "
+            "step; `check.training` says where that comes from"
+        )
     stable = curvature(whole.loss, whole.params, whole.x, whole.t).largest_stable_step
     return _read(rates, losses, stable, 0.0 if rows is None else KEPT)
 

@@ -108,6 +108,12 @@ def _report(lab: Lab, found: tuple[Finding, ...]) -> Report:
             f"of {len(lab.courses)} runs, each with one thing repaired, the best explains "
             f"{100 * max(0, tried):.0f} %: perhaps the data have no more to give"
         )
+    if lab.has_penalty:
+        notes.append(
+            f"the loss has terms of the parameters alone, {lab.penalty(lab.trial.params):.4g} at "
+            f"the start and {lab.penalty(lab.base.params):.4g} at the end; the run is judged by "
+            "the rest, and so are the constant and the lowest loss"
+        )
     notes += lab.notes
     if lab.cut_short:
         notes.append("not all suspects were heard in full: the model is large, and work is limited")

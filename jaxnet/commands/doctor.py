@@ -59,7 +59,10 @@ def _of_file(options: argparse.Namespace) -> dict[str, Any]:
     module = loaded(path)
     needs = "loss(params, x, t) and make(seed) -> (params, (x, t))"
     needed(module, path, ("loss", "make"), needs)
-    params, batch = made(module, path, options.seed)
+    params, batch = made(module, path, options.seed, "`return params, (x, t)`")
+    for name in SETTINGS:
+        if name.isupper() and not hasattr(module, name) and _is_setting(module, name.lower()):
+            sys.stderr.write(f"{path}: {name.lower()} is not read; write {name}\n")
     settings = {
         argument: getattr(module, name)
         for name, argument in SETTINGS.items()
@@ -81,6 +84,11 @@ def _of_file(options: argparse.Namespace) -> dict[str, Any]:
             )
         settings["learning_rate"] = options.learning_rate
     return {options.file: (module.loss, params, batch, settings)}
+
+
+def _is_setting(module: Any, name: str) -> bool:
+    """Whether a file defines a value of this name, not a function such as random.shuffle."""
+    return hasattr(module, name) and not callable(getattr(module, name))
 
 
 def _of_options(options: argparse.Namespace) -> dict[str, Any]:

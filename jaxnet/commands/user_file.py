@@ -39,7 +39,9 @@ def needed(module: ModuleType, path: Path, names: Sequence[str], needs: str) -> 
         raise ValueError(f"{path} does not define {', '.join(missing)}; it needs {needs}")
 
 
-def made(module: ModuleType, path: Path, seed: int) -> tuple[Any, Sequence[Any]]:
+def made(
+    module: ModuleType, path: Path, seed: int, fix: str = "`return params, (x,)` for one"
+) -> tuple[Any, Sequence[Any]]:
     """What the file's make gives: the parameters, and the other arguments as a tuple."""
     with errors_in(path):
         answer = module.make(seed)
@@ -47,7 +49,7 @@ def made(module: ModuleType, path: Path, seed: int) -> tuple[Any, Sequence[Any]]
     if not pair or not isinstance(answer[1], tuple | list):
         raise ValueError(
             f"{path}: make(seed) must give (params, arguments) with a tuple of arguments, got "
-            f"{_kind(answer)}; write `return params, (x,)` for one"
+            f"{_kind(answer)}; write {fix}"
         )
     params, arguments = answer
     return params, arguments

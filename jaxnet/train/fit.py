@@ -84,9 +84,11 @@ def fit(
         clip_norm: Scale the gradient down to at most this global norm (after `clip_value`).
         progress: True to show it, False not to, None to show it on a terminal.
         title: What the progress calls the run.
-        doctor: Ask `check.training` about a run that fails, and put its report into the error
-            (`error.report`, and its notes), or into the result of a run whose loss did not fall,
-            with a warning.
+        doctor: Ask `check.training` about a run whose loss or parameters were lost, and put its
+            report into the error (`error.report`, and its notes); or about one whose loss ends
+            less than a hundredth below where it began, and put it into the result, with a warning.
+            It is not asked about a loss that fell, however little was learned: call
+            `check.training` for that.
 
     Returns:
         A `FitResult`.

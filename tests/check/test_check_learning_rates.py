@@ -77,3 +77,12 @@ def test_the_picture_marks_the_suggestions() -> None:
     assert names[-1].startswith("2 / lambda_max at the start, the largest stable")
     assert axis.get_xscale() == "log"
     assert axis.get_title() == "a line"
+
+
+def test_what_the_range_test_cannot_begin_with() -> None:
+    wrong: tuple[Any, ...] = ("adam", optax.adam(0.1))
+    for optimizer in wrong:
+        with pytest.raises(TypeError, match=r"such as optax\.adam without its brackets"):
+            check.learning_rate_range(loss, jnp.zeros(1), (X, T), optimizer=optimizer)
+    with pytest.raises(ValueError, match="not finite at the start"):
+        check.learning_rate_range(lambda w, x, t: jnp.log(-1.0) + w.sum(), jnp.zeros(1), (X, T))

@@ -12,7 +12,7 @@ import optax
 import pytest
 
 from jaxnet import check, layers, models, optim, train
-from jaxnet.check.runs import lab, labels, model, probe as probes, verdict
+from jaxnet.check.runs import lab, labels, model, probe as probes, starts, verdict
 from jaxnet.check.runs.curvature import curvature, lanczos
 from jaxnet.check.runs.history import program
 from jaxnet.check.runs.look import look
@@ -179,6 +179,11 @@ def test_assert_trains() -> None:
             "a direction needs a number",
         ),
         ({"loss": lambda w, x, t: x @ w - t}, ValueError, "must give one number"),
+        ({"loss": lambda w, x, t: w["v"].sum()}, TypeError, "your loss raised TypeError: "),
+        ({"loss": lambda w, x: w.sum()}, TypeError, "your loss raised TypeError: "),
+        ({"loss": models.mlp([3, 1])}, TypeError, r"got a Model; pass lambda params, x, t"),
+        ({"batch": ([[1.0, 2.0, 3.0]] * 5, [1.0] * 5)}, ValueError, r"with np\.array"),
+        ({"batch": (np.ones((5, 3)), np.array(list("abcab")))}, TypeError, "must hold numbers"),
     ],
 )
 def test_bad_arguments(change: dict[str, Any], error: type[Exception], said: str) -> None:
@@ -531,3 +536,78 @@ def test_the_programs_of_a_large_model_fit_into_four_gradients() -> None:
     assert size(program(run, run.loss), *data, None, 1.0, 5, None) < 4 * one
     start = np.zeros(run.size, np.float32)
     assert size(partial(lanczos, run.loss, 16, False), *data, start) < 4 * one
+
+
+@pytest.mark.parametrize("strength", [0.1, 1.0])
+def test_a_penalty_is_taken_apart_from_the_loss(strength: float) -> None:
+    x, t = scaled("iris")
+
+    def loss(p: Any, x: Any, t: Any) -> Any:
+        penalty = sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(p))
+        return classify()(p, x, t) + strength * penalty
+
+    params = dense(0, 4, 8, 3)
+    report = check.training(loss, params, (x, t), learning_rate=0.05, steps=150)
+    assert "terms of the parameters alone" in str(report)
+    assert report.data["lowest_loss"] == pytest.approx(0, abs=1e-3)
+    assert report.data["constant_loss"] == pytest.approx(np.log(3), rel=1e-3)
+    if strength < 1:
+        assert report.ok, report
+    else:
+        assert "penalty" in report.findings[0].fix, report
+
+
+def test_a_parameter_that_scales_the_errors_is_no_penalty() -> None:
+    def loss(p: Any, x: Any, t: Any) -> Any:
+        log_variance = 2 * p["s"]
+        errors = jnp.mean((x @ p["w"] - t) ** 2)
+        return jnp.exp(-log_variance) * errors + log_variance + jnp.sum(p["w"] ** 2)
+
+    x = np.random.default_rng(0).normal(size=(20, 2)).astype(np.float32)
+    params = {"w": jnp.ones(2), "s": jnp.ones(())}
+    whole = trial(loss, params, (x, x[:, 0]), None, 0.1, None, None, 10, None, True, None)
+    seen = look(whole, whole.params)
+    assert seen is not None
+    assert not seen.penalties
+
+
+def test_units_that_die_during_the_run_are_told() -> None:
+    x, t = scaled("iris")
+
+    def down(grads: Any) -> Any:
+        return jax.tree.map(
+            lambda g: -jnp.ones_like(g) if g.ndim == 1 else jnp.zeros_like(g), grads
+        )
+
+    params, loss = dense(0, 4, 8, 3), classify(jax.nn.relu)
+    for steps, dead in ((1, False), (20, True)):
+        whole = trial(loss, params, (x, t), None, 0.1 if steps == 1 else 1.0, None, down, steps,
+                      None, True, None)  # fmt: skip
+        found = starts.died(lab.Lab(whole))
+        assert (found is not None) == dead
+        if found is not None:
+            assert found.code == "dead_units"
+            assert "and 100 % at the end" in found.message
+            assert "smaller step" in found.fix
+
+
+def test_what_is_wrong_with_the_data_and_the_rate_is_said() -> None:
+    loss, w, (x, t) = squares()
+    constant = x.at[:, 0].set(jnp.nan)
+    (finding,) = check.training(loss, w, (constant, t), learning_rate=1e-4, steps=5).findings
+    assert "in column 0 (" in finding.message
+    assert "divided by its standard deviation" in finding.fix
+    (finding, *_) = check.training(loss, w, (x, t), learning_rate=-1e-3, steps=5).findings
+    assert finding.fix == "The learning rate, -0.001, is negative: give 0.001."
+
+
+def test_the_command_tells_of_names_in_lower_case_and_of_a_wrong_make(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(FILE.format(rate=0.5).replace("LEARNING_RATE", "learning_rate"))
+    assert main(["doctor", str(file)]) == 0
+    assert "learning_rate is not read; write LEARNING_RATE" in capsys.readouterr().err
+    file.write_text(FILE.format(rate=0.5).replace("return jnp.zeros(1), (x", "return x, 1, (x"))
+    assert main(["doctor", str(file)]) == 2
+    assert "write `return params, (x, t)`" in capsys.readouterr().err

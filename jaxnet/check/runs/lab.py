@@ -106,6 +106,11 @@ class Lab:
         return look(self.trial, self.trial.params)
 
     @cached_property
+    def there(self) -> Look | None:
+        """The loss at the end of the run, looked into."""
+        return look(self.trial, self.base.params)
+
+    @cached_property
     def elsewhere(self) -> Look | None:
         """The same at random parameters, where nothing is symmetric, dead or zero."""
         return look(self.trial, self.anywhere(1))
@@ -114,6 +119,19 @@ class Lab:
     def ideal(self) -> Ideal | None:
         """What the loss asks of the predictions."""
         return None if self.here is None else _quiet_ideal(self.here)
+
+    @property
+    def has_penalty(self) -> bool:
+        """Whether the loss has terms of parameters alone, by which a run is not judged."""
+        return self.here is not None and bool(self.here.penalties)
+
+    @cached_property
+    def penalty(self) -> Callable[[Any], float]:
+        """These terms at some parameters; 0 where there are none."""
+        if self.here is None or not self.has_penalty:
+            return lambda params: 0.0
+        penalty = compiled(self.here.penalty())
+        return lambda params: float(penalty(params))
 
     @cached_property
     def probe(self) -> Probe | None:
@@ -187,6 +205,7 @@ class Lab:
         """The lowest loss there is: of the best predictions, or lower if the run went lower."""
         assert self.ideal is not None
         seen = self.base.whole[np.isfinite(self.base.whole)]
+        seen = seen - self.penalty(self.base.params) if self.has_penalty else seen
         return min(self.ideal.best, float(seen.min(initial=np.inf)))
 
     @property
@@ -194,15 +213,16 @@ class Lab:
         """All runs so far on the data as they are, that as the user has it among them."""
         return tuple(c for (x, t, *_), c in self._courses.items() if not t)
 
-    def explained(self, course: Course, of: Ideal | None = None) -> float:
-        """How much of what there is to learn a run learned."""
+    def explained(self, course: Course, of: Ideal | None = None, penalised: bool = True) -> float:
+        """How much of what there is to learn a run learned; penalised if of the user's loss."""
         if of is None and self.ideal is not None:
             of = self.ideal._replace(best=self.lowest)
         end = course.end
         if not np.isfinite(end):
             return -1.0
         if of is not None and of.constant > of.best and of.bounded:
-            return float(np.clip(of.explained(end), -1, 1))
+            penalty = self.penalty(course.params) if penalised else 0.0
+            return float(np.clip(of.explained(end - penalty), -1, 1))
         # No predictions were found: between the start and the lowest loss seen anywhere.
         top = self.base.whole[0]
         low = min(float(np.nanmin(c.whole)) for c in self._courses.values())

@@ -256,7 +256,7 @@ def _generalises(lab: Lab) -> bool:
     size = None if trial.batch_size is None else min(trial.batch_size, trial.rows // 2)
     half = replace(trial, x=x, t=t, validation=others, batch_size=size)
     course = lab.counted(runner(half), half.params, x, t, steps=lab.steps)
-    low = float(np.nanmin(course.held_out, initial=np.inf))
+    low = float(np.nanmin(course.held_out, initial=np.inf)) - lab.penalty(course.params)
     return low < of.constant - 0.1 * (of.constant - lab.lowest)
 
 

@@ -136,8 +136,42 @@ class Look:
         """Which leaves the gradient gets to: those that no stop or step function cuts off."""
         return [i in self.replay.base.values for i in self.replay.parameters]
 
+    @cached_property
+    def penalties(self) -> frozenset[tuple[int, int]]:
+        """The terms of the loss of parameters alone: (sum, value that goes into it) by number.
+
+        None are told apart where parameters come in elsewhere after the predictions, as a standard
+        deviation does that both divides the errors and has a term of its own.
+        """
+        terms = set()
+        for op in self.replay.operations:
+            head = op.name in ("add", "sub", "add_any") and op.outputs[0] in self.replay.heads
+            if head and any(self.depends[i] & TARGETS for i in op.inputs):
+                terms |= {(op.index, i) for i in op.inputs if self.depends[i] == PARAMS}
+        made = self.replay.made_by
+        known = {i: bits for i, bits in enumerate(self.depends) if i not in made}
+        left = _dependence(self.replay, known, cut=self.output, without=frozenset(terms))
+        return frozenset() if left[self.replay.result] & PARAMS else frozenset(terms)
+
+    def penalty(self) -> Any:
+        """The terms of the loss of parameters alone, as a function: params -> scalar."""
+        replay, ops = self.replay, self.replay.operations
+        needed = [op for op in ops if self.depends[op.outputs[0]] == PARAMS]
+        factors = [
+            (i, replay.base.inputs[number][ops[number].inputs.index(i)])
+            for number, i in sorted(self.penalties)
+        ]
+
+        def penalty(params: Any) -> Any:
+            leaves = jax.tree.leaves(params)
+            new = self._run(needed, dict(zip(replay.parameters, leaves, strict=True)))
+            # The loss is linear in each term, so its slope there is all that comes after.
+            return sum(jax.numpy.sum(new.get(i, replay.values[i]) * slope) for i, slope in factors)
+
+        return penalty
+
     def tail(self) -> Any:
-        """The loss as a function of the predictions alone, all else as it is: z -> scalar."""
+        """The loss as a function of the predictions alone, without its penalties: z -> scalar."""
         assert self.output is not None
         replay, output = self.replay, self.output
         moved, needed = {output}, []
@@ -147,21 +181,32 @@ class Look:
                 moved |= set(op.outputs)
 
         def loss(z: Any) -> Any:
-            new = {output: z}
-            for op in needed:
-                inputs = [new.get(i, replay.values[i]) for i in op.inputs]
-                if op.name == "loop_row":
-                    new[op.outputs[0]] = inputs[0][op.params["row"]]
-                elif op.name == "loop_stack":
-                    new[op.outputs[0]] = jax.numpy.stack(inputs)
-                else:
-                    out = op.bind(*map(_array, inputs))
-                    new |= zip(
-                        op.outputs, out if isinstance(out, list | tuple) else [out], strict=True
-                    )
-            return new[replay.result]
+            return self._run(needed, {output: z}, self.penalties)[replay.result]
 
         return compiled(jax.value_and_grad(loss))
+
+    def _run(
+        self,
+        operations: Sequence[Operation],
+        new: dict[int, Any],
+        without: frozenset[tuple[int, int]] = frozenset(),
+    ) -> dict[int, Any]:
+        """Some operations with new values, and 0 for the terms `without`; all else as it is."""
+        new = dict(new)
+        for op in operations:
+            inputs = [new.get(i, self.replay.values[i]) for i in op.inputs]
+            inputs = [
+                0 * x if (op.index, i) in without else x
+                for i, x in zip(op.inputs, inputs, strict=True)
+            ]
+            if op.name == "loop_row":
+                new[op.outputs[0]] = inputs[0][op.params["row"]]
+            elif op.name == "loop_stack":
+                new[op.outputs[0]] = jax.numpy.stack(inputs)
+            else:
+                out = op.bind(*map(_array, inputs))
+                new |= zip(op.outputs, out if isinstance(out, list | tuple) else [out], strict=True)
+        return new
 
 
 def _array(x: Any) -> Any:
@@ -190,15 +235,20 @@ def look(trial: Trial, params: Any, x: Any = None, t: Any = None) -> Look | None
     return Look(replay, rows, depends, _output(replay, depends, bits, len(rows)))
 
 
-def _dependence(replay: Replay, sources: dict[int, int], cut: int | None = None) -> tuple[int, ...]:
-    """What every value depends on, if the value `cut` is taken to depend on nothing."""
+def _dependence(
+    replay: Replay,
+    sources: dict[int, int],
+    cut: int | None = None,
+    without: frozenset[tuple[int, int]] = frozenset(),
+) -> tuple[int, ...]:
+    """What every value depends on, if `cut` and the inputs `without` depend on nothing."""
     bits = [0] * len(replay.values)
     for number, bit in sources.items():
         bits[number] = bit
     for op in replay.operations:
         known = 0
         for i in op.inputs:
-            known |= bits[i]
+            known |= 0 if (op.index, i) in without else bits[i]
         for i in op.outputs:
             bits[i] = 0 if i == cut else known
     return tuple(bits)

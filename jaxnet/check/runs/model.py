@@ -1,5 +1,6 @@
 """Models that cannot do what is asked of them, and parameters that do not take part."""
 
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -146,6 +147,26 @@ def ends_constant(lab: Lab) -> Finding | None:
         "constant_output", (),
         "At the end the predictions are the same for every row: the network ignores its inputs.",
         "See what stands between the inputs and the output.", {"spread": float(np.ptp(z))},
+    )  # fmt: skip
+
+
+def penalised(lab: Lab) -> Finding | None:
+    """Terms of the parameters alone that hold the predictions where they say nothing."""
+    trial, here = lab.trial, lab.here
+    if here is None or not lab.has_penalty or not lab.affordable(lab.steps):
+        return None
+    penalty = here.penalty()
+    free = replace(trial, loss=lambda p, x, t: trial.loss(p, x, t) - penalty(p))
+    course = runner(free)(trial.params, trial.x, trial.t, steps=lab.steps)
+    now, e = lab.explained(lab.base), lab.explained(course, penalised=False)
+    if e < max(0, now) + 0.3:
+        return None
+    return Finding(
+        "constant_output", (),
+        "The penalty on the parameters holds the predictions near a constant: without it the same "
+        f"run explains {100 * e:.0f} % of what there is to learn instead of "
+        f"{max(0, 100 * now):.0f} %.",
+        "Make the penalty smaller.", {"explained": now, "explained_without_penalty": e},
     )  # fmt: skip
 
 

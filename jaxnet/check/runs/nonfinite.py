@@ -52,9 +52,13 @@ def nonfinite(lab: Lab) -> Finding | None:
     for name, part in (("x", trial.x), ("t", trial.t), ("params", trial.params)):
         if not all(_finite(leaf) for leaf in jax.tree.leaves(part)):
             count = sum(int((~np.isfinite(a)).sum()) for a in jax.tree.leaves(part))
+            where, fix = "", "Remove or replace them."
+            if name != "params":
+                where, constant = _columns(part)
+                fix += constant
             return Finding(
-                "nonfinite", (), f"{name} holds {count} entries that are NaN or infinite.",
-                "Remove or replace them.", {"entries": float(count)},
+                "nonfinite", (), f"{name} holds {count} entries that are NaN or infinite{where}.",
+                fix, {"entries": float(count)},
             )  # fmt: skip
     value, grads = lab.start
     if not (np.isfinite(value) and all(map(_finite, jax.tree.leaves(grads)))):
@@ -80,6 +84,23 @@ def nonfinite(lab: Lab) -> Finding | None:
     if grown or (smaller > 0.1 and not progress):
         return None  # it blew up: the step, the scale or the start, not an operation
     return told(lab, lost, before.params)
+
+
+def _columns(part: Any) -> tuple[str, str]:
+    """The columns that hold NaN or infinity, and what a column without a number comes from."""
+    leaves = jax.tree.leaves(part)
+    if len(leaves) != 1 or np.ndim(leaves[0]) != 2:
+        return "", ""
+    bad = ~np.isfinite(np.asarray(leaves[0]))
+    columns = [int(i) for i in np.flatnonzero(bad.any(axis=0))]
+    shown = ", ".join(map(str, columns[:5])) + (", ..." if len(columns) > 5 else "")
+    constant = ""
+    if bad.all(axis=0).any():
+        constant = (
+            " A column without a single number is usually a constant one that was divided by its "
+            "standard deviation, 0: leave it out."
+        )
+    return f", in column{'s' if len(columns) > 1 else ''} {shown} (counted from 0)", constant
 
 
 def told(lab: Lab, step: int, params: Any) -> Finding:

@@ -34,7 +34,9 @@ def overfitting(lab: Lab) -> Finding | None:
     last = max(1, len(held_out) // 10)
     end, low, at = float(np.median(held_out[-last:])), float(held_out.min()), int(held_out.argmin())
     fell = train[at] - train[-1]
-    top = train[0] if lab.ideal is None else min(train[0], lab.ideal.constant)
+    top = train[0]
+    if lab.ideal is not None:
+        top = min(top, lab.ideal.constant + lab.penalty(lab.base.params))
     gap, drop = end - train[-1], top - train[-1]
     if end < 1.2 * low + 1e-12 or low < 0 or fell <= 0:
         return None

@@ -41,8 +41,14 @@ def redrawing_helps_all_steps(lab: Lab) -> Finding | None:
     new = _redrawn(lab, (1.0, 10.0, 0.1))
     if new < max(0, best) + 0.2:
         return None
-    found = symptom(lab) or Finding(
-        "bad_init", tuple(lab.trial.names), "The run gets nowhere from these parameters.", FIX
+    far = lab.explained(lab.base) > 0.1
+    said = "stops early" if far else "gets nowhere"
+    found = (
+        symptom(lab)
+        or died(lab)
+        or Finding(
+            "bad_init", tuple(lab.trial.names), f"The run {said} from these parameters.", FIX
+        )
     )
     return _confirmed(found, lab, lab.explained(lab.base), new)
 
@@ -156,6 +162,30 @@ def _dead(lab: Lab) -> Finding | None:
         "gradient reaches their weights.",
         f"Start with biases at 0 or slightly above, or use leaky_relu. {FIX}",
         {"dead_fraction": u.dead}, u.where,
+    )  # fmt: skip
+
+
+DIED = 0.2
+"""Units of a layer that have died during a run, above which that may be what holds it back."""
+
+
+def died(lab: Lab) -> Finding | None:
+    """ReLU units that were alive at the start and are 0 for every row at the end."""
+    if lab.here is None or lab.there is None or not np.isfinite(lab.base.end):
+        return None
+    pairs = zip(lab.here.units, lab.there.units, strict=False)
+    bad = [(before, after) for before, after in pairs
+           if before.kind == after.kind == "relu" and after.dead > before.dead + DIED]  # fmt: skip
+    if not bad:
+        return None
+    before, after = max(bad, key=lambda pair: pair[1].dead)
+    return Finding(
+        "dead_units", (),
+        f"{100 * before.dead:.0f} % of {after.units} ReLU units are 0 for every row at the start, "
+        f"and {100 * after.dead:.0f} % at the end: they die during the run, and no gradient "
+        "reaches their weights any more.",
+        "Try a smaller step, leaky_relu, or smaller initial weights.",
+        {"dead_fraction_at_start": before.dead, "dead_fraction": after.dead}, after.where,
     )  # fmt: skip
 
 

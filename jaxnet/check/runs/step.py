@@ -37,13 +37,16 @@ def uphill(lab: Lab) -> Finding | None:
     falls = lab.base.end < lab.start[0] and now > 0.5
     if falls or (total > 0 and other < now - 0.05):
         return None
+    fix = "Subtract the gradient: params - learning_rate * gradient."
+    known = trial.learning_rate
+    if known is not None and known < 0 and (trial.plain or trial.optax_rule):
+        fix = f"The learning rate, {known:g}, is negative: give {-known:g}."
     return Finding(
         "ascent", wrong,
         f"The first update goes up the gradient in {', '.join(wrong)} (cosine "
         f"{max(along.values()):.3f}): the loss goes from {lab.start[0]:.4g} to "
         f"{lab.base.whole[-1]:.4g}.",
-        "Subtract the gradient: params - learning_rate * gradient.",
-        {"cosine": max(along.values()), "slope": total},
+        fix, {"cosine": max(along.values()), "slope": total},
     )  # fmt: skip
 
 
@@ -116,6 +119,8 @@ def too_small(lab: Lab) -> Finding | None:
             f" The step is {trial.learning_rate:g}; steps up to {c.largest_stable_step:.3g} would "
             "be stable at the start."
         )
+        if trial.learning_rate * scale > c.largest_stable_step:
+            said += f" The step of {trial.learning_rate * scale:.3g} was tried, and goes well."
     repaired = lab.course(scale=scale)
     return Finding(
         "step_too_small", (),

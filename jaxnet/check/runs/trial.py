@@ -12,10 +12,13 @@ import optax
 
 from jaxnet.arguments import positive_int
 from jaxnet.check.witness import is_float, named
+from jaxnet.models import Model
 from jaxnet.optim import learning_rate
 
 Loss = Callable[[Any, Any, Any], Any]
 """loss(params, x, t) -> scalar."""
+
+_OF_A_MODEL = "lambda params, x, t: model.loss(params, (x, t))"
 
 LARGEST = 2.5e8
 """Parameters times rows beyond which part of the rows is used."""
@@ -110,6 +113,8 @@ def trial(
     who: str = "check.training",
 ) -> Trial:
     """Check the arguments of `check.training`, or of `who`, and put them together."""
+    if isinstance(loss, Model):
+        raise TypeError(f"{who}: loss must be a function, got a Model; pass {_OF_A_MODEL}")
     x, t = _batch(f"{who}: (x, t)", batch)
     params = jax.tree.map(lambda leaf: leaf if hasattr(leaf, "dtype") else np.asarray(leaf), params)
     kept = jax.tree.map(lambda leaf: None if is_float(leaf) else leaf, params)
@@ -155,7 +160,7 @@ def trial(
         optax_rule=optimizer is not None,
         schedule=callable(learning_rate),
     )
-    with _in_jax(who, "loss"):
+    with _in_jax(who, "loss"), _raised_by(who, "loss"):
         out = jax.eval_shape(whole.loss, trained, x, t)
     if direction is not None:
         with _in_jax(who, "direction"):
@@ -177,6 +182,20 @@ def _in_jax(who: str, name: str) -> Iterator[None]:
             f"{who}: {name} must be written in JAX, so that it can be traced: use jax.numpy for "
             f"numpy, and jax.lax.cond or jnp.where for if ({str(error).splitlines()[0]})"
         ) from error
+
+
+@contextmanager
+def _raised_by(who: str, name: str) -> Iterator[None]:
+    """What the user's function raises, told as such; the type of the error stays."""
+    try:
+        yield
+    except jax.errors.JAXTypeError:
+        raise  # told by `_in_jax`
+    except (TypeError, ValueError, KeyError, IndexError, AttributeError, NameError) as error:
+        kind = type(error).__name__
+        kept = TypeError if isinstance(error, TypeError) else ValueError
+        told = kept(f"{who}: your {name} raised {kind}: {error}")
+        raise told.with_traceback(error.__traceback__) from error
 
 
 def _same_width(name: str, given: Any, expected: Any) -> None:
@@ -208,6 +227,8 @@ def _rows(x: Any) -> int:
 def _batch(name: str, batch: Any) -> tuple[Any, Any]:
     if not isinstance(batch, tuple | list) or len(batch) != 2:
         raise ValueError(f"{name} must be a pair of inputs and targets")
+    for part in batch:
+        _numbers(name, part)
     x, t = (jax.tree.map(jnp.asarray, part) for part in batch)
     counts = {np.shape(leaf)[:1] for leaf in jax.tree.leaves((x, t))}
     if len(counts) != 1 or counts <= {(), (0,)}:
@@ -216,6 +237,22 @@ def _batch(name: str, batch: Any) -> tuple[Any, Any]:
             f"{[np.shape(leaf) for leaf in jax.tree.leaves((x, t))]}"
         )
     return x, t
+
+
+def _numbers(name: str, part: Any) -> None:
+    """Complain of text, and of lists of numbers, which are trees of scalars to JAX."""
+    for leaf in jax.tree.leaves(part):
+        dtype = leaf.dtype if hasattr(leaf, "dtype") else np.asarray(leaf).dtype
+        if getattr(dtype, "kind", "") in ("U", "S", "O"):
+            raise TypeError(
+                f"{name} must hold numbers, got {dtype}; number classes that are text, for "
+                "instance with np.unique(t, return_inverse=True)[1]"
+            )
+        if np.ndim(leaf) == 0 and isinstance(part, list | tuple):
+            raise ValueError(
+                f"{name} must be arrays with one row per example, got a {type(part).__name__} of "
+                "numbers; make it an array with np.array"
+            )
 
 
 def _rate(who: str, learning_rate: Any) -> Any:

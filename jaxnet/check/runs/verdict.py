@@ -56,6 +56,7 @@ SUSPECTS: tuple[tuple[Suspect, float], ...] = (
     (starts.redrawing_helps_all_steps, FAILED),
     (model.missing_bias, IMPERFECT),
     (model.linear_model, IMPERFECT),
+    (model.penalised, POOR),
     (starts.unconfirmed, POOR),
     (model.ends_constant, POOR),
     (order.overfitting, ALWAYS),
