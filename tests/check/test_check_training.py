@@ -583,7 +583,7 @@ def test_units_that_die_during_the_run_are_told() -> None:
     for steps, dead in ((1, False), (20, True)):
         whole = trial(loss, params, (x, t), None, 0.1 if steps == 1 else 1.0, None, down, steps,
                       None, True, None)  # fmt: skip
-        found = starts.died(lab.Lab(whole))
+        found = starts.died(lab.Lab(whole, lambda phase: None, whole.rows))
         assert (found is not None) == dead
         if found is not None:
             assert found.code == "dead_units"
