@@ -44,7 +44,7 @@ def of_other_losses(replay: Replay, places: Places) -> Iterator[Alteration]:
                     return right_rule(op, replay, slope(replay) / rows)
 
                 code, does = "wrong_loss", f"starts from {said}, the derivative of another loss"
-                if elsewhere or misplaced or said.startswith(TWICE):
+                if elsewhere or said.startswith(TWICE):
                     code, does = "wrong_point", f"starts from {said}, at another value"
                 rank = 3.5 + 1.5 * said.startswith(("the sign", "the cube", "the fourth"))
                 rank += 1.1 * misplaced  # a factor that is forgotten is likelier
