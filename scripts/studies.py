@@ -10,7 +10,6 @@ the page then has it with those that were run before.
 
 import argparse
 import html
-import json
 import re
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import Progress
+from study import files_of, read
 
 from jaxnet.files import replacing
 
@@ -85,8 +85,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             failed |= status != 0
             progress.console.print(said, markup=False)
             progress.advance(task)
-    files = [out / f"study_{name}.json" for name in STUDIES]
-    records = {f.stem[6:]: json.loads(f.read_text()) for f in files if f.exists()}
+    ran = [name for name in STUDIES if is_written(out, name)]
+    records = {name: read(out, f"study_{name}") for name in ran}
     with replacing(out / "index.html") as temporary:
         temporary.write_text(page(records))
     console.print(f"the page: {out / 'index.html'}")
@@ -95,17 +95,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(name: str, out: Path, quick: bool) -> tuple[int, str]:
     """Run one study in a process of its own: its status, and a line about it."""
-    record = out / f"study_{name}.json"
-    record.unlink(missing_ok=True)
+    for file in files_of(out, f"study_{name}"):
+        file.unlink(missing_ok=True)
     script = Path(__file__).with_name(f"study_{name}.py")
     command = [sys.executable, str(script), "--out", str(out), *(["--quick"] if quick else [])]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if not record.exists():
+    if not is_written(out, name):
         return done.returncode or 1, f"{name}: failed\n{done.stdout}{done.stderr}"
-    found = json.loads(record.read_text())
+    found = read(out, f"study_{name}")
     missed = [number["what"] for number in found["numbers"] if not number["ok"]]
     said = f"{name}: {tally(found)}, {found['seconds']:.0f} s"
     return done.returncode, "\n  missed: ".join([said, *missed])
+
+
+def is_written(out: Path, name: str) -> bool:
+    """Whether a study has left its numbers and its report."""
+    return all(file.exists() for file in files_of(out, f"study_{name}"))
 
 
 def tally(record: dict[str, Any]) -> str:

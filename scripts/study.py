@@ -6,8 +6,9 @@ title. Run by itself it prints its numbers and what the doctors say and writes a
 
     python scripts/study_NAME.py [--out FOLDER] [--quick]
 
-with NAME.json, which holds everything, and the pictures NAME-*.png. The status is 0 if every number
-is met, else 1. `python scripts/studies.py` runs them all and makes a page of them.
+with NAME.json, the list of its numbers, NAME-report.json, which holds all that is said of them, and
+the pictures NAME-*.png. The status is 0 if every number is met, else 1. `python scripts/studies.py`
+runs them all and makes a page of them.
 """
 
 import argparse
@@ -191,7 +192,6 @@ def main(
         "seconds": seconds,
         "jax": jax.__version__,
         "device": jax.devices()[0].device_kind,
-        "numbers": [number._asdict() for number in numbers],
         "doctors": [
             {"shown": shown, "text": short(str(report), source), **report.to_dict()}
             for shown, (_, report) in reports.items()
@@ -201,10 +201,23 @@ def main(
             for file, caption in zip(files, result.pictures, strict=True)
         ],
     }
-    with replacing(out / f"{name}.json") as temporary:
-        temporary.write_text(json.dumps(record, indent=1))
-    show(Console(), record)
+    held = ([number._asdict() for number in numbers], record)
+    for written, data in zip(files_of(out, name), held, strict=True):
+        with replacing(written) as temporary:
+            temporary.write_text(json.dumps(data, indent=1))
+    show(Console(), read(out, name))
     return 0 if ok else 1
+
+
+def files_of(out: Path, name: str) -> tuple[Path, Path]:
+    """The file of a study's numbers, and that of what is said of them."""
+    return out / f"{name}.json", out / f"{name}-report.json"
+
+
+def read(out: Path, name: str) -> dict[str, Any]:
+    """What a study wrote: its report, with the numbers in it."""
+    numbers, report = (json.loads(file.read_text()) for file in files_of(out, name))
+    return {**report, "numbers": numbers}
 
 
 def short(text: str, source: Path) -> str:

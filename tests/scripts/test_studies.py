@@ -15,15 +15,16 @@ SCRIPTS = Path(__file__).parents[2] / "scripts"
 
 
 def load(name: str) -> Any:
-    spec = importlib.util.spec_from_file_location(f"{name}_script", SCRIPTS / f"{name}.py")
+    spec = importlib.util.spec_from_file_location(name, SCRIPTS / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-studies, study = load("studies"), load("study")
+study = load("study")
+studies = load("studies")  # which imports it
 
 
 def test_every_study_is_on_the_page() -> None:
@@ -61,7 +62,8 @@ def test_the_quick_form_meets_its_numbers(
     with pytest.raises(SystemExit) as ended:  # in this process, which has JAX loaded
         runpy.run_path(str(script), run_name="__main__")
     assert ended.value.code == 0, capsys.readouterr().out
-    record = json.loads((tmp_path / f"study_{name}.json").read_text())
+    record = study.read(tmp_path, f"study_{name}")
+    assert record["numbers"] == json.loads((tmp_path / f"study_{name}.json").read_text())
     assert record["quick"]
     assert len(record["numbers"]) == SHOWN[name]
     assert all(number["ok"] for number in record["numbers"])
@@ -159,5 +161,5 @@ def test_the_status_tells_a_missed_number(limit: str, status: int, tmp_path: Pat
     )  # fmt: skip
     assert done.returncode == status, done.stderr
     assert ("missed" in done.stdout) is bool(status)
-    record = json.loads((tmp_path / "study_small.json").read_text())
+    record = study.read(tmp_path, "study_small")
     assert (record["title"], record["text"], record["ok"]) == ("A title.", "Some text.", not status)
