@@ -35,7 +35,7 @@ def of_other_losses(replay: Replay, places: Places) -> Iterator[Alteration]:
             elsewhere = same and not any(np.array_equal(v, np.ravel(value)) for v in same)
             with np.errstate(all="ignore"):
                 sent = np.ravel(slope(replay))
-                misplaced = any(_collinear(sent, o.slope) for o in own)
+                misplaced = any(number > o.number and _collinear(sent, o.slope) for o in own)
             for rows in sorted({1, len(value), np.size(value)}):
 
                 def rule(
@@ -62,8 +62,9 @@ def of_other_losses(replay: Replay, places: Places) -> Iterator[Alteration]:
 
 
 class Own(NamedTuple):
-    """A form that this loss has: what it says, its target, the value, and what is sent back."""
+    """A form that this loss has at a value: what it says, its target, and what is sent back."""
 
+    number: int
     said: str
     target: bytes
     value: np.ndarray
@@ -77,7 +78,7 @@ def _own_forms(replay: Replay, outputs: list[int]) -> list[Own]:
         value = np.asarray(replay.values[number])
         for said, target, slope in _forms(replay, replay.made_by[number], value):
             if _is_this_loss(replay, number, slope):
-                own.append(Own(said, target, np.ravel(value), np.ravel(slope(replay))))
+                own.append(Own(number, said, target, np.ravel(value), np.ravel(slope(replay))))
     return own
 
 

@@ -41,7 +41,7 @@ def outcome(problem: Problem, fault: Fault) -> Outcome:
     said = [f"{f.code} {Path(f.where or '').name}" for f in findings]
     codes = (fault.code, *fault.accept)
     # The line of the finding that names the fault, or else of the headline.
-    naming = [f for f in findings if f.code in codes][:1] or findings[:1]
+    naming = [f for code in codes for f in findings if f.code == code][:1] or findings[:1]
     numbers = [n for f in naming for n in re.findall(r":(\d+):\d+", f.where or "")]
     return Outcome(
         f"{problem.name}: {fault.grad.__name__}",
